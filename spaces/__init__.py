@@ -1,0 +1,45 @@
+"""The language of what may vary: leaves, tree, one walk, and the moves made of it."""
+
+from spaces.moves import crossover, default, largest, mutate, sample, smallest
+from spaces.narrowing import narrow
+from spaces.parameters import Choice, Float, Int, Parameter, Value
+from spaces.serialization import from_json, to_json
+from spaces.space import (
+    Config,
+    Node,
+    OneOf,
+    Repeat,
+    SearchSpace,
+    build,
+    contains,
+    did_you_mean,
+    flatten,
+    parameters,
+)
+
+__all__ = [
+    "Choice",
+    "Config",
+    "Float",
+    "Int",
+    "Node",
+    "OneOf",
+    "Parameter",
+    "Repeat",
+    "SearchSpace",
+    "Value",
+    "build",
+    "contains",
+    "crossover",
+    "default",
+    "did_you_mean",
+    "flatten",
+    "from_json",
+    "largest",
+    "mutate",
+    "narrow",
+    "parameters",
+    "sample",
+    "smallest",
+    "to_json",
+]
