@@ -1,7 +1,7 @@
 """The language of what may vary: leaves, tree, one walk, and the moves made of it."""
 
 from spaces.moves import crossover, default, largest, mutate, sample, smallest
-from spaces.narrowing import narrow
+from spaces.narrowing import narrow, searched
 from spaces.parameters import Choice, Float, Int, Parameter, Value
 from spaces.serialization import from_json, to_json
 from spaces.space import (
@@ -40,6 +40,7 @@ __all__ = [
     "narrow",
     "parameters",
     "sample",
+    "searched",
     "smallest",
     "to_json",
 ]

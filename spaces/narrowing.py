@@ -13,7 +13,7 @@ def narrow(space: SearchSpace, changes: Mapping[str, Any], path: str = "") -> Se
 
     A plain value fixes a leaf or a branch, a list keeps some options, ``{low, high, log}`` narrows
     a range. Of branches, ``name`` keeps some, a branch's own name narrows inside it, and any other
-    key goes to every branch that has it.
+    key goes to every branch that has it. A parameter that is named is held no longer.
 
     Args:
         path: Where `space` stands in the whole, for messages.
@@ -28,6 +28,25 @@ def narrow(space: SearchSpace, changes: Mapping[str, Any], path: str = "") -> Se
             raise ValueError(f"{where} has no setting {name!r}{did_you_mean(name, set(children))}")
         children[name] = _narrow(children[name], change, join(path, name))
     return SearchSpace(children)
+
+
+def searched(space: SearchSpace) -> SearchSpace:
+    """`space` with every parameter that is still held fixed at its default."""
+    return SearchSpace({name: _settle(child) for name, child in space.children.items()})
+
+
+def _settle(node: Node) -> Node:
+    match node:
+        case SearchSpace():
+            return searched(node)
+        case OneOf():
+            options = {name: searched(option) for name, option in node.options.items()}
+            return OneOf(options, node.default)
+        case Repeat():
+            return Repeat(_settle(node.child), node.count)
+        case _:
+            assert node.default is not None
+            return Choice((node.default,), kind=node.kind) if node.held else node
 
 
 def _narrow(node: Node, change: Any, path: str) -> Node:
@@ -94,9 +113,10 @@ def _narrow_range(leaf: Parameter, change: Mapping[str, Any], path: str) -> Para
         if key != "log" and not leaf.contains(value):
             raise ValueError(f"`{path}` must stay within {leaf.describe()}, got {key}={value!r}")
     low, high = change.get("low", leaf.low), change.get("high", leaf.high)
+    log = change.get("log", leaf.log)
     assert leaf.default is not None
     start = min(max(leaf.default, low), high)
     try:
-        return replace(leaf, low=low, high=high, log=change.get("log", leaf.log), default=start)
+        return replace(leaf, low=low, high=high, log=log, default=start, held=False)
     except ValueError as error:
         raise ValueError(f"`{path}`: {error}") from error

@@ -9,7 +9,10 @@ from typing import Literal
 Value = str | int | float | bool
 Kind = Literal["shape", "scalar"]
 """What a parameter changes. Trials that differ only in `scalar` parameters (a learning rate) can be
-trained as one fused model; a `shape` parameter (a width, an optimiser) keeps them apart."""
+trained as one fused model; a `shape` parameter (a width, an optimiser) keeps them apart.
+
+A parameter that is `held` stays at its default until a study names it (see `searched`): what is
+seldom worth varying costs a search nothing, and can still be reached."""
 
 
 def is_number(value: object) -> bool:
@@ -42,6 +45,7 @@ class Float:
     log: bool = False
     default: float | None = None
     kind: Kind = "scalar"
+    held: bool = False
 
     def __post_init__(self) -> None:
         for end in (self.low, self.high):
@@ -93,6 +97,7 @@ class Int:
     log: bool = False
     default: int | None = None
     kind: Kind = "shape"
+    held: bool = False
 
     def __post_init__(self) -> None:
         for end in (self.low, self.high):
@@ -144,6 +149,7 @@ class Choice:
     options: Sequence[Value]
     default: Value | None = None
     kind: Kind = "shape"
+    held: bool = False
 
     def __post_init__(self) -> None:
         options = tuple(self.options)

@@ -28,6 +28,7 @@ from spaces import (
     narrow,
     parameters,
     sample,
+    searched,
     smallest,
     to_json,
 )
@@ -242,3 +243,22 @@ def test_narrowing_names_what_is_wrong(changes: Any, message: str) -> None:
 def test_from_json_refuses_what_is_no_node() -> None:
     with pytest.raises(ValueError, match="needs a type out of space"):
         from_json({"type": "flaot"})
+
+
+def test_a_held_parameter_stays_at_its_default_until_it_is_named() -> None:
+    layer = OneOf({"lstm": SearchSpace({"peephole": Choice((False, True), held=True)})})
+    space = SearchSpace(
+        {
+            "layers": Repeat(layer, Int(1, 2)),
+            "bias": Float(0.0, 4.0, default=1.0, held=True),
+            "width": Int(1, 8),
+        }
+    )
+    assert searched(space).children["bias"] == Choice((1.0,), kind="scalar")
+    assert searched(space).children["width"] == Int(1, 8)
+    drawn = [sample(searched(space), Random(seed)) for seed in range(20)]
+    assert all(layer["peephole"] is False for config in drawn for layer in config["layers"])
+    opened = narrow(space, {"layers": {"peephole": [False, True]}, "bias": {"high": 2.0}})
+    assert searched(opened).children["bias"] == Float(0.0, 2.0, default=1.0)
+    drawn = [sample(searched(opened), Random(seed)) for seed in range(20)]
+    assert {layer["peephole"] for config in drawn for layer in config["layers"]} == {False, True}
