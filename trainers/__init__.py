@@ -1,0 +1,1 @@
+"""One configuration in, measurements out: models, tasks, data and the training of one trial."""

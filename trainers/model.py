@@ -1,0 +1,117 @@
+"""The model of a trial: embed -> backbone -> head."""
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from spaces import Config
+from trainers.backbone import Backbone, State
+from trainers.randomness import key, torch_randomness
+from trainers.tasks import Task
+
+__all__ = ["Backbone", "SequenceModel", "State", "build_model", "check_inputs", "embedding_size"]
+
+WIDEST_EMBEDDING: Final = 128
+
+
+class SequenceModel(nn.Module):
+    """A backbone between what its task brings: an embedding of tokens, and a head.
+
+    Args:
+        embed: Tokens (batch, time) to (batch, time, size); the identity for features.
+        head: `forward(y, mask, summary)`, see `Task.head`.
+        head_reads_inputs: The head's `forward` takes the inputs, too.
+    """
+
+    def __init__(
+        self,
+        embed: nn.Module,
+        backbone: Backbone,
+        head: nn.Module,
+        *,
+        head_reads_inputs: bool = False,
+    ) -> None:
+        super().__init__()
+        self.embed = embed
+        self.backbone = backbone
+        self.head = head
+        self.head_reads_inputs = head_reads_inputs
+
+    def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """What the task asks for, from inputs (batch, time, size) or tokens (batch, time)."""
+        y = self.backbone(self.embed(inputs), mask)
+        return self._ask_head(y, mask, self.backbone.summary(y, mask), inputs)
+
+    def initial_state(self, batch_size: int) -> State:
+        """See `Backbone.initial_state`."""
+        return self.backbone.initial_state(batch_size)
+
+    def advance(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Outputs of one more chunk (all of it real), and the state after it."""
+        y, state = self.backbone.advance(self.embed(inputs), state)
+        mask = torch.ones(y.shape[:2], dtype=torch.bool, device=y.device)
+        return self._ask_head(y, mask, y[:, -1], inputs), state
+
+    def _ask_head(self, y: Tensor, mask: Tensor, summary: Tensor, inputs: Tensor) -> Tensor:
+        more = (inputs,) if self.head_reads_inputs else ()
+        outputs: Tensor = self.head(y, mask, summary, *more)
+        return outputs
+
+
+def embedding_size(vocabulary: int) -> int:
+    """The width in which tokens are embedded: that of a one-hot vector, up to a limit."""
+    return min(vocabulary, WIDEST_EMBEDDING)
+
+
+def build_model(family: type[Backbone], config: Config, task: Task, *, seed: int) -> SequenceModel:
+    """The untrained model of a configuration, on the CPU.
+
+    The same seed gives the same weights, whatever ran before; torch's global generator is left as
+    it was.
+
+    Args:
+        config: The whole tree, with `model` and `head`.
+    """
+    settings = {name: value for name, value in config["model"].items() if name != "name"}
+    with torch_randomness(key(seed, "weights")):
+        embed, size = _embedding(task)
+        backbone = family(size, causal=task.causal, **settings)
+        head = task.head(backbone.output_size, config["head"])
+        return SequenceModel(embed, backbone, head, head_reads_inputs=task.head_reads_inputs)
+
+
+def _embedding(task: Task) -> tuple[nn.Module, int]:
+    if task.vocabulary is None:
+        return nn.Identity(), task.input_size
+    size = embedding_size(task.vocabulary)
+    return nn.Embedding(task.vocabulary, size), size
+
+
+def check_inputs(x: Tensor, mask: Tensor) -> None:
+    """Refuse data that no model can take; for where batches are made, never inside a model.
+
+    Args:
+        x: (batch, time, size) features or (batch, time) tokens.
+        mask: (batch, time) bool, True where real.
+
+    Raises:
+        ValueError: Nothing there, a sequence without a real step, padding before a real step, or a
+            real value that is not finite.
+    """
+    if x.shape[:2] != mask.shape or mask.dtype != torch.bool:
+        raise ValueError(
+            f"a mask must be bool and of the shape (batch, time) of its inputs, "
+            f"got {mask.dtype} {tuple(mask.shape)} for inputs {tuple(x.shape)}"
+        )
+    if 0 in mask.shape:
+        raise ValueError(
+            f"a batch must hold at least one sequence and one step, got {tuple(x.shape)}"
+        )
+    empty = int((~mask.any(1)).sum())
+    if empty:
+        raise ValueError(f"every sequence must have a real step, got {empty} of only padding")
+    if bool((mask[:, 1:] & ~mask[:, :-1]).any()):
+        raise ValueError("padding must come after the real steps, got a mask with padding before")
+    if x.is_floating_point() and not bool(torch.isfinite(x[mask]).all()):
+        raise ValueError("inputs must be finite, got NaN or infinity; clean or drop them first")
