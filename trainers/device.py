@@ -1,0 +1,32 @@
+"""What torch computes on in this process: threads, devices, and the ways memory runs out."""
+
+import gc
+import platform
+
+import torch
+
+
+def use_threads(threads: int) -> None:
+    """Let one operation of torch use so many CPU threads."""
+    torch.set_num_threads(threads)
+
+
+def describe_devices() -> list[str]:
+    """What torch sees on this machine, in words: the processor, then each accelerator."""
+    accelerators = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return [platform.machine() or "unknown processor", *accelerators]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that a device or this machine has no memory left."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # torch raises a plain RuntimeError when the processor's memory runs out
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def free_memory() -> None:
+    """Give back what a finished model held, on an accelerator too."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

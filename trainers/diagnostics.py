@@ -1,0 +1,122 @@
+"""What a training says of itself: gradients that vanish or explode, units that saturate.
+
+Taken once per epoch, so that it costs nothing measurable; over single steps only two numbers are
+kept, on the device.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from trainers.weights import Weights
+
+VANISHED: Final = 1e-7
+"""Gradients vanish when the first layer gets less than this share of what the last one gets."""
+EXPLODED: Final = 100
+"""Gradients explode when most are clipped and the largest is so many times the allowed norm; less
+than that, most are clipped in many a healthy training too."""
+SATURATED: Final = 0.99
+"""A unit bounded by 1 is saturated beyond this: a tanh there passes on 2 % of its gradient."""
+EXAMPLES: Final = 32
+"""How many examples saturation is measured on."""
+
+
+class GradientWatch:
+    """How large the gradients of an epoch were before clipping, and what the last step did."""
+
+    def __init__(self, weights: Weights, clip_norm: float) -> None:
+        self._weights = weights
+        self.clip_norm = clip_norm
+        self._steps = 0
+        self._clipped = weights.vector.new_zeros(1)
+        self._largest = weights.vector.new_zeros(1)
+        self._gradient_norms = weights.vector.new_zeros(len(weights.layers))
+        self._change = weights.vector.new_zeros(1)
+
+    def add(self, norm: Tensor) -> None:
+        """Count one step, whose gradient had the norm (1,) before clipping."""
+        self._steps += 1
+        self._clipped += norm > self.clip_norm
+        torch.maximum(self._largest, norm, out=self._largest)
+
+    @contextmanager
+    def last_step(self, gradient: Tensor) -> Iterator[None]:
+        """Around the last update of the epoch, with its gradient before clipping."""
+        self._gradient_norms = self._weights.layer_norms(gradient)
+        before = self._weights.vector.clone()
+        yield
+        self._change = (self._weights.vector - before).norm() / before.norm()
+
+    def report(self) -> dict[str, Any]:
+        """Plain JSON, what has no finite value as a very large one; waits for the device."""
+        names = [layer.name for layer in self._weights.layers]
+        norms = self._gradient_norms.nan_to_num().tolist()
+        return {
+            "gradient_norms": dict(zip(names, norms, strict=True)),
+            "largest_gradient_norm": self._largest.nan_to_num().item(),
+            "clipped_share": self._clipped.item() / max(self._steps, 1),
+            "update_ratio": self._change.nan_to_num().item(),
+        }
+
+    def describe(self) -> str:
+        """The steps so far in words, for a training that ended."""
+        if not self._steps:
+            return "it was the first step of the epoch"
+        share = self._clipped.item() / self._steps
+        return (
+            f"in the {self._steps} steps before, gradients reached a norm of "
+            f"{self._largest.item():.3g} and {share:.0%} of them were clipped to {self.clip_norm:g}"
+        )
+
+
+class SaturationProbe:
+    """The share of a backbone's outputs that are saturated, seen while it works."""
+
+    def __init__(self) -> None:
+        self._seen: Tensor | None = None
+
+    @contextmanager
+    def watching(self, backbone: nn.Module) -> Iterator[None]:
+        """Look at the first batch that passes through `backbone` inside the block."""
+        handle = backbone.register_forward_hook(self._look)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _look(self, _module: nn.Module, inputs: tuple[Tensor, Tensor], y: Tensor) -> None:
+        if self._seen is None:
+            self._seen = y.detach()[:EXAMPLES][inputs[1][:EXAMPLES]]
+
+    def share(self) -> float | None:
+        """In [0, 1]; None where outputs are not bounded by 1, so that nothing can saturate."""
+        if self._seen is None or self._seen.abs().max().item() > 1 + 1e-6:
+            return None
+        return (self._seen.abs() > SATURATED).float().mean().item()
+
+
+def notes(report: dict[str, Any], clip_norm: float) -> list[str]:
+    """What of `GradientWatch.report` a person should know, one sentence each."""
+    found = (_vanishing(report["gradient_norms"]), _clipped(report, clip_norm))
+    return [note for note in found if note is not None]
+
+
+def _vanishing(norms: dict[str, float]) -> str | None:
+    (first, low), *_, (last, high) = [*norms.items(), *norms.items()]
+    if low >= VANISHED * high:
+        return None
+    return f"gradients vanish: {first} gets {low:.1e} where {last} gets {high:.1e}"
+
+
+def _clipped(report: dict[str, Any], clip_norm: float) -> str | None:
+    share, largest = report["clipped_share"], report["largest_gradient_norm"]
+    if share <= 0.5:
+        return None
+    what = "gradients explode" if largest > EXPLODED * clip_norm else "`clip_norm` rules the steps"
+    return (
+        f"{what}: {share:.0%} of them were clipped to {clip_norm:g}, "
+        f"the largest norm was {largest:.3g}"
+    )

@@ -1,0 +1,280 @@
+"""The loop: one configuration with one seed, trained epoch by epoch."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spaces import Config
+from trainers.backbone import Backbone
+from trainers.batching import DeviceData, epoch_order
+from trainers.checkpoint import read_checkpoint, write_checkpoint
+from trainers.diagnostics import GradientWatch, SaturationProbe, notes
+from trainers.evaluation import Evaluation, measure_split
+from trainers.gradients import Gradients
+from trainers.model import build_model
+from trainers.optim import OPTIMIZERS, clip_scale
+from trainers.randomness import key, torch_randomness
+from trainers.schedules import SCHEDULES, Progress
+from trainers.weights import Snapshot, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one epoch gave; plain Python numbers.
+
+    Attributes:
+        epoch: From 1.
+        train_loss: Mean training loss over the epoch's steps.
+        valid: Metrics of the validation split after it.
+        seconds: What training and validation took.
+        diagnostics: See `trainers.diagnostics`.
+    """
+
+    epoch: int
+    train_loss: float
+    valid: dict[str, float]
+    seconds: float
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON tree."""
+        return asdict(self)
+
+
+class Diverged(ArithmeticError):  # noqa: N818 - what happened, in the words of the log
+    """A training whose loss or weights are no longer finite."""
+
+
+class Training:
+    """One configuration with one seed, trained epoch by epoch; knows neither Ray nor the study.
+
+    A training that is saved, and restored in another process, goes on as if nothing had happened:
+    on the CPU bit for bit at the same number of threads.
+
+    Args:
+        epochs: The horizon of the learning-rate schedule.
+        metric: What tells the best epoch; the task's first without one.
+
+    Raises:
+        ValueError: The task has no such metric, or the configuration cannot be built.
+    """
+
+    def __init__(
+        self,
+        family: type[Backbone],
+        config: Config,
+        data: DeviceData,
+        *,
+        seed: int,
+        epochs: int,
+        metric: str | None = None,
+    ) -> None:
+        self.config = config
+        self.seed = seed
+        self.metric = data.task.metric(metric)
+        self.model = build_model(family, config, data.task, seed=seed).to(data.device)
+        self._data = data
+        self._settings = config["training"]
+        self._weights = Weights(self.model)
+        self._gradients = Gradients(
+            self.model,
+            self._weights,
+            data.task,
+            seed=seed,
+            label_smoothing=self._settings.get("label_smoothing", 0.0),
+        )
+        self._optimizer = OPTIMIZERS[self._settings["optimizer"]["name"]]
+        self._slots = {
+            name: torch.zeros_like(self._weights.vector) for name in self._optimizer.slots
+        }
+        self._steps_per_epoch = -(-data.train.examples // self._settings["batch_size"])
+        self._horizon = epochs * self._steps_per_epoch
+        self._losses: list[float] = []
+        self._best: Snapshot = {}
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable parameters."""
+        return self._weights.count
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self._losses)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the best validation value, the first of equals; 0 before any."""
+        return self._losses.index(min(self._losses)) + 1 if self._losses else 0
+
+    @property
+    def best_value(self) -> float:
+        """The best validation value; infinitely bad before any."""
+        return self.metric.loss(min(self._losses, default=math.inf))
+
+    def run_epoch(self) -> Measurement:
+        """Train for one epoch and validate.
+
+        Raises:
+            Diverged: The loss, the weights or the validation value are no longer finite.
+        """
+        start = perf_counter()
+        watch = GradientWatch(self._weights, self._settings["clip_norm"])
+        with torch_randomness(key(self.seed, "epoch", self.epoch)):
+            train_loss = self._train(watch)
+        probe = SaturationProbe()
+        with probe.watching(self.model.backbone):
+            examples = measure_split(self.model, self._data.valid, self._data.task)
+        valid = self._data.task.summarize(examples)
+        self._keep_if_best(valid)
+        report = watch.report() | {"saturated_share": probe.share()}
+        report["notes"] = notes(report, watch.clip_norm)
+        return Measurement(self.epoch, train_loss, valid, perf_counter() - start, report)
+
+    def _train(self, watch: GradientWatch) -> float:
+        """All steps of one epoch; the mean loss of its examples."""
+        self.model.train()
+        order = epoch_order(
+            self._data.train, self._settings["batch_size"], seed=self.seed, epoch=self.epoch
+        )
+        first = self.epoch * self._steps_per_epoch
+        steps = range(first, first + len(order))
+        total = torch.zeros((), dtype=torch.float64, device=self._data.device)
+        for step, indices, rate in zip(steps, order, self._learning_rates(steps), strict=True):
+            loss, gradient = self._gradients.of(self._data.train.batch(indices), step)
+            total.add_(loss, alpha=len(indices))
+            if self._data.device.type == "cpu":  # a GPU would have to be waited for
+                self._check_finite(loss, "training loss", watch)
+            norm, scale = clip_scale(gradient, watch.clip_norm)
+            with watch.last_step(gradient) if step == steps[-1] else nullcontext():
+                self._update(gradient.mul_(scale), step, rate)
+            watch.add(norm)
+        self._check_finite(total, "training loss", watch)
+        self._check_finite(self._weights.vector.sum(), "sum of all weights", watch)
+        return total.item() / self._data.train.examples
+
+    def _learning_rates(self, steps: range) -> list[float]:
+        settings = self._settings["schedule"]
+        progress = Progress(self._horizon, self._losses)
+        factors = SCHEDULES[settings["name"]].factors(steps, progress, settings)
+        return [self._settings["optimizer"]["learning_rate"] * factor for factor in factors]
+
+    def _update(self, gradient: Tensor, step: int, learning_rate: float) -> None:
+        numbers = {**self._settings["optimizer"], "learning_rate": learning_rate}
+        self._optimizer.update(self._weights.vector, gradient, self._slots, step + 1, numbers)
+
+    def _check_finite(self, value: Tensor, what: str, watch: GradientWatch) -> None:
+        number = value.item()
+        if not math.isfinite(number):
+            raise Diverged(
+                f"the {what} became {number} in epoch {self.epoch + 1}; {watch.describe()}; "
+                f"the learning rate is {self._settings['optimizer']['learning_rate']:.3g}"
+            )
+
+    def _keep_if_best(self, valid: dict[str, float]) -> None:
+        for name, value in valid.items():
+            if not math.isfinite(value):
+                raise Diverged(f"{name} on validation became {value} in epoch {self.epoch + 1}")
+        loss = self.metric.loss(valid[self.metric.name])
+        if loss < min(self._losses, default=math.inf):
+            self._best = self._weights.snapshot()
+        self._losses.append(loss)
+
+    def evaluate(self, split: str, *, best: bool = True) -> Evaluation:
+        """What the weights of the best epoch, or those of now, reach on a split.
+
+        Raises:
+            ValueError: There is no such split, or no best epoch yet.
+        """
+        start = perf_counter()
+        task = self._data.task
+        with self._best_in_place() if best else nullcontext():
+            examples = measure_split(self.model, self._data.split(split), task)
+        losses = task.example_losses(examples, self.metric.name)
+        return Evaluation(task.summarize(examples), losses, perf_counter() - start)
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """The model's `state_dict` at its best epoch, on the CPU.
+
+        Raises:
+            ValueError: There is no best epoch yet.
+        """
+        with self._best_in_place():
+            state = self.model.state_dict()
+            return {name: tensor.cpu().clone() for name, tensor in state.items()}
+
+    @contextmanager
+    def _best_in_place(self) -> Iterator[None]:
+        if not self._best:
+            raise ValueError("there are no best weights before the first epoch; run one")
+        current = self._weights.snapshot()
+        self._weights.load(self._best)
+        try:
+            yield
+        finally:
+            self._weights.load(current)
+
+    def save(self, path: Path) -> None:
+        """Write the whole state, best weights included, in place of the file at `path`.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        tensors = {f"slot/{name}": slot for name, slot in self._slots.items()}
+        tensors |= {f"now/{name}": tensor for name, tensor in self._weights.snapshot().items()}
+        tensors |= {f"best/{name}": tensor for name, tensor in self._best.items()}
+        write_checkpoint(
+            path,
+            tensors,
+            self._identity()
+            | {
+                "losses": self._losses,
+                "parts": self._gradients.parts,
+                "threads": torch.get_num_threads(),
+            },
+        )
+
+    def restore(self, path: Path) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            OSError: The file is missing, damaged or no checkpoint.
+            ValueError: It is of another training.
+        """
+        tensors, state = read_checkpoint(path, self._data.device)
+        for name, mine in self._identity().items():
+            if state[name] != mine:
+                raise ValueError(
+                    f"{path} must be of this training, got another: its {name} is {state[name]}, "
+                    f"not {mine}"
+                )
+        self._weights.load(_below("now", tensors))
+        for name, slot in _below("slot", tensors).items():
+            self._slots[name].copy_(slot)
+        self._best = _below("best", tensors)
+        self._losses = state["losses"]
+        self._gradients.parts = state["parts"]
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree in, as JSON."""
+        return {
+            "config": self.config,
+            "seed": self.seed,
+            "metric": self.metric.name,
+            "shapes": self._weights.shapes,
+        }
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(f"{prefix}/"): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(f"{prefix}/")
+    }
