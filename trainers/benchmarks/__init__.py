@@ -1,0 +1,77 @@
+"""Problems with known answers. One more is a class in a file here and a line in `BENCHMARKS`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spaces import did_you_mean
+from trainers.benchmarks.benchmark import Benchmark
+from trainers.benchmarks.chaos import MackeyGlass
+from trainers.benchmarks.classification import BasicMotions, ItalyPowerDemand, JapaneseVowels
+from trainers.benchmarks.digits import DigitsPixels, DigitsRows
+from trainers.benchmarks.download import Progress, cache_folder
+from trainers.benchmarks.ett import ETTh1
+from trainers.benchmarks.grammar import EmbeddedReber
+from trainers.benchmarks.images import MNISTPermuted, MNISTPixels
+from trainers.benchmarks.music import JSBChorales, Nottingham
+from trainers.benchmarks.speech import SpokenDigits
+from trainers.benchmarks.synthetic import Adding, CopyMemory, Parity
+from trainers.benchmarks.tagging import UDEnglishEWT
+from trainers.benchmarks.text import RottenTomatoes
+from trainers.dataset import Dataset
+
+__all__ = ["BENCHMARKS", "Benchmark", "cache_folder", "find_benchmark", "load_benchmark"]
+
+BENCHMARKS: dict[str, type[Benchmark]] = {
+    benchmark.name: benchmark
+    for benchmark in (
+        DigitsRows,
+        DigitsPixels,
+        MNISTPixels,
+        MNISTPermuted,
+        JSBChorales,
+        Nottingham,
+        Adding,
+        CopyMemory,
+        Parity,
+        EmbeddedReber,
+        MackeyGlass,
+        JapaneseVowels,
+        BasicMotions,
+        ItalyPowerDemand,
+        SpokenDigits,
+        RottenTomatoes,
+        UDEnglishEWT,
+        ETTh1,
+    )
+}
+
+
+def find_benchmark(name: str, options: Mapping[str, Any] | None = None) -> Benchmark:
+    """The benchmark of that name with these options; touches no data.
+
+    Raises:
+        ValueError: There is no such benchmark or option, or a value does not fit.
+    """
+    if name not in BENCHMARKS:
+        raise ValueError(f"there is no benchmark {name!r}{did_you_mean(name, set(BENCHMARKS))}")
+    return BENCHMARKS[name].with_options(options or {})
+
+
+def load_benchmark(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The data set of a benchmark; its files are fetched if they are not there yet.
+
+    Args:
+        cache: Where its files are or go; without it, `cache_folder()`.
+
+    Raises:
+        ValueError: There is no such benchmark or option, or a value does not fit.
+        OSError: A file cannot be had or is not the one expected.
+    """
+    return find_benchmark(name, options).load(cache or cache_folder(), progress)
