@@ -1,0 +1,129 @@
+"""The events of a study's log, one JSON object each, as the conductor writes them.
+
+Each has `event` (its kind) and gets `time` (Unix seconds) when it is recorded; those of a trial
+have `trial`, `attempt` and `epoch`. Values are as measured; a number that was not finite is null.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from search.study import Study
+from search.trial import Finalist, Lease, Outcome, State, Trial
+from spaces import SearchSpace, to_json
+
+Event = dict[str, Any]
+
+
+def opened(spaces: Mapping[str, SearchSpace], study: Study) -> Event:
+    """A driver begins; where its settings differ from its predecessor's, the search is extended."""
+    return {
+        "event": "opened",
+        "budget": study.budget.model_dump(mode="json"),
+        "families": list(study.families),
+        "search": study.search.model_dump(mode="json"),
+        "confirm": study.confirm.model_dump(mode="json"),
+        "spaces": {family: _digest(spaces[family]) for family in study.families},
+    }
+
+
+def proposed(trial: Trial, proposal: int | None) -> Event:
+    """A trial begins: the family's proposal of that number, or a finalist's run."""
+    return {
+        "event": "proposed",
+        "trial": trial.number,
+        "attempt": 0,
+        "epoch": 0,
+        "family": trial.family,
+        "proposal": proposal,
+        "config": trial.config,
+        "seed": trial.seed,
+        "finalist_of": trial.finalist_of,
+    }
+
+
+def leased(lease: Lease) -> Event:
+    """A lease goes out; `epoch` is where it begins."""
+    return {
+        "event": "leased",
+        "trial": lease.trial.number,
+        "attempt": lease.attempt,
+        "epoch": lease.from_epoch,
+        "lease": lease.number,
+        "to_epoch": lease.to_epoch,
+        "test": lease.test,
+    }
+
+
+def reported(lease: Lease, measurement: Mapping[str, Any], metric: str) -> Event:
+    """One epoch: everything measured, and the objective as `value`."""
+    measured = _plain(measurement)
+    place = _place("reported", lease, measurement["epoch"])
+    return {**place, "value": measured["valid"][metric], **measured}
+
+
+def paused(lease: Lease, epoch: int) -> Event:
+    """The trial waits at a rung."""
+    return _place("paused", lease, epoch)
+
+
+def interrupted(lease: Lease, epoch: int, cause: str, *, lost: bool) -> Event:
+    """The lease ended early: its worker was lost, or the study stopped; the trial goes on later."""
+    return {**_place("interrupted", lease, epoch), "lost": lost, "cause": cause}
+
+
+def stop_requested(lease: Lease, epoch: int) -> Event:
+    """A person wants the trial to end; its worker still has it."""
+    return _place("stop_requested", lease, epoch)
+
+
+def tested(lease: Lease, outcome: Outcome) -> Event:
+    """The test split was measured; `epoch` is that of the weights."""
+    return {**_place("tested", lease, outcome.test_epoch or 0), "test": _plain(outcome.test)}
+
+
+def ended(
+    trial: int, attempt: int, epoch: int, state: State, *, cause: str, traceback: str
+) -> Event:
+    """The trial is over."""
+    return {
+        "event": "ended",
+        "trial": trial,
+        "attempt": attempt,
+        "epoch": epoch,
+        "state": state.value,
+        "cause": cause,
+        "traceback": traceback,
+    }
+
+
+def retired(family: str, cause: str) -> Event:
+    """The family proposes no more."""
+    return {"event": "retired", "family": family, "cause": cause}
+
+
+def searched(finalists: Iterable[Finalist]) -> Event:
+    """The search is over, and these will be trained to confirm it."""
+    return {"event": "searched", "finalists": [asdict(finalist) for finalist in finalists]}
+
+
+def _place(event: str, lease: Lease, epoch: int) -> Event:
+    return {"event": event, "trial": lease.trial.number, "attempt": lease.attempt, "epoch": epoch}
+
+
+def _digest(space: SearchSpace) -> str:
+    text = json.dumps(to_json(space), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

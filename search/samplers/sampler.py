@@ -1,0 +1,81 @@
+"""The interface of all samplers."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from random import Random
+
+from search.randomness import key
+from search.trial import State
+from spaces import Config, SearchSpace, contains, default, sample
+
+OWN_DRAWS = 4  # a method that proposes known configurations four times over has converged on them
+RANDOM_DRAWS = 256  # misses the last of ten configurations once in 5e11 times
+
+
+class Sampler(ABC):
+    """Proposes configurations of one family and learns from what became of them.
+
+    The life of a proposal: ``propose(number)`` gives a configuration; ``tell(..., running)`` once
+    it is a trial; ``tell`` again whenever the trial pauses or ends. A sampler hears of trials
+    through `tell` alone, so that telling the same in the same order makes the same sampler. It
+    holds no random state: a draw is keyed by seed, family and number.
+    """
+
+    def __init__(self, space: SearchSpace, *, seed: int, family: str) -> None:
+        self.space = space
+        self.outside: set[int] = set()
+        """Numbers of told configurations that lie outside `space`; they teach nothing."""
+        self._seed = seed
+        self._family = family
+        self._known: dict[int, str] = {}
+        self._taken: set[str] = set()
+
+    def propose(self, number: int) -> Config | None:
+        """A configuration that was never told before; number 0 is the default of the space.
+
+        Returns None if the space seems to be exhausted: hundreds of draws gave known ones only.
+        """
+        if number == 0 and not self._is_taken(start := default(self.space)):
+            return start
+        for draw in range(OWN_DRAWS + RANDOM_DRAWS):
+            rng = Random(key(self._seed, "proposal", self._family, number, draw))
+            config = self._draw(rng) if draw < OWN_DRAWS else sample(self.space, rng)
+            if not self._is_taken(config):
+                return config
+        return None
+
+    def tell(
+        self, number: int, config: Config, history: Sequence[tuple[int, float]], state: State
+    ) -> None:
+        """Take note of what is known of a proposal now; it replaces what was told of it before.
+
+        Args:
+            number: As given to `propose`.
+            history: Each epoch with its loss (finite, smaller is better), ascending.
+            state: `paused` counts as pruned at the last epoch until more is told.
+        """
+        if number not in self._known:
+            self._known[number] = _text(config)
+            self._taken.add(self._known[number])
+            if not contains(self.space, config):
+                self.outside.add(number)
+        if number not in self.outside:
+            self._learn(number, config, history, state)
+
+    def _is_taken(self, config: Config) -> bool:
+        return _text(config) in self._taken
+
+    @abstractmethod
+    def _draw(self, rng: Random) -> Config:
+        """A configuration in the space; all its randomness comes from `rng`."""
+
+    @abstractmethod
+    def _learn(
+        self, number: int, config: Config, history: Sequence[tuple[int, float]], state: State
+    ) -> None:
+        """Take note of a proposal that lies in the space."""
+
+
+def _text(config: Config) -> str:
+    return json.dumps(config, sort_keys=True)

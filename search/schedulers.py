@@ -1,0 +1,181 @@
+"""Which trials train on: one scheduler for each family, so that no family can end another's."""
+
+import math
+from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right, insort
+from heapq import heappop, heappush
+
+from search.study import SearchSettings
+
+MOST_RUNGS = 4  # with a factor of 3 the first is at a 27th; earlier, a curve says little of its end
+
+
+class Rung:
+    """An epoch, with all trials of a family that ever reached it and those that wait there."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.waiting: set[int] = set()
+        self._ranking: list[tuple[float, int]] = []
+        self._queue: list[tuple[float, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._ranking)
+
+    def enter(self, number: int, loss: float, *, waits: bool) -> None:
+        """Rank a trial; equal losses rank in the order of their numbers."""
+        insort(self._ranking, (loss, number))
+        if waits:
+            heappush(self._queue, (loss, number))
+            self.waiting.add(number)
+
+    def leave(self, number: int) -> None:
+        """The trial waits no longer; its rank stays."""
+        self.waiting.discard(number)
+        while self._queue and self._queue[0][1] not in self.waiting:
+            heappop(self._queue)
+
+    def best_waiting(self) -> int | None:
+        """The best of the trials that wait here."""
+        return self._queue[0][1] if self._queue else None
+
+    def rank_of_best_waiting(self) -> int:
+        """How many trials, waiting or not, rank before `best_waiting`."""
+        return bisect_left(self._ranking, self._queue[0])
+
+    def has_result(self) -> bool:
+        """Whether a trial arrived here with a finite loss."""
+        return bool(self._ranking) and self._ranking[0][0] < math.inf
+
+
+class Scheduler(ABC):
+    """A ladder of rungs at which the trials of one family are judged.
+
+    A trial trains to ``next_stop(epoch)`` and is entered there with its best loss so far; then it
+    waits. `promotion` names a waiting trial that deserves to go on; `leave` confirms that it does.
+
+    Args:
+        epochs: The most that one trial may train.
+    """
+
+    def __init__(self, epochs: int, settings: SearchSettings) -> None:
+        self._epochs = self.ladder(epochs, settings)
+        self.rungs = [Rung(epoch) for epoch in self._epochs]
+
+    @staticmethod
+    @abstractmethod
+    def ladder(epochs: int, settings: SearchSettings) -> list[int]:
+        """The epochs of the rungs, ascending; the last is `epochs`."""
+
+    def next_stop(self, epoch: int) -> int:
+        """The epoch to which a trial that has trained `epoch` epochs trains next."""
+        return self._epochs[min(bisect_right(self._epochs, epoch), len(self._epochs) - 1)]
+
+    def enter(self, number: int, epoch: int, loss: float) -> None:
+        """Trial `number` stands at `epoch`; one that failed on the way has an infinite loss."""
+        index = max(bisect_right(self._epochs, epoch) - 1, 0)
+        waits = index < len(self.rungs) - 1 and loss < math.inf
+        self.rungs[index].enter(number, loss, waits=waits)
+
+    def leave(self, number: int) -> None:
+        """Trial `number` goes on or has ended: it waits no longer, but its rank stays."""
+        for rung in self.rungs:
+            rung.leave(number)
+
+    def waiting(self) -> list[int]:
+        """The trials that wait, in the order of their numbers."""
+        return sorted(number for rung in self.rungs for number in rung.waiting)
+
+    @abstractmethod
+    def promotion(self) -> int | None:
+        """The waiting trial that deserves to go on, if any."""
+
+    @abstractmethod
+    def closing_promotion(self) -> int | None:
+        """As `promotion`, now that no more trials will come and none is in flight."""
+
+    def completion(self) -> int | None:
+        """The trial to complete if none trained to the end: the best of the furthest."""
+        furthest = self._furthest()
+        return None if furthest is None else furthest.best_waiting()
+
+    def missing_epochs(self) -> int:
+        """The epochs that `completion` would take; 0 where nothing needs to be completed."""
+        furthest = self._furthest()
+        return 0 if furthest is None else self._epochs[-1] - furthest.epoch
+
+    def _furthest(self) -> Rung | None:
+        if self.rungs[-1].has_result():
+            return None
+        return next((rung for rung in reversed(self.rungs) if rung.waiting), None)
+
+
+class FullTraining(Scheduler):
+    """Trains every trial to the end; none ever waits."""
+
+    @staticmethod
+    def ladder(epochs: int, settings: SearchSettings) -> list[int]:
+        """The end of the training alone."""
+        return [epochs]
+
+    def promotion(self) -> int | None:
+        """None."""
+        return None
+
+    def closing_promotion(self) -> int | None:
+        """None."""
+        return None
+
+
+class Asha(Scheduler):
+    """Asynchronous successive halving with promotion.
+
+    A trial goes on from a rung while it is among the best 1/eta of all that ever reached it; the
+    higher rungs are asked first. One that was passed over can still be promoted when more arrive.
+    Nothing waits for a rung to fill up, so that every slot is busy. At the close, the best of every
+    rung goes on, as synchronous halving would have it.
+
+    Args:
+        epochs: R of the paper, the most that one trial may train.
+        settings: `reduction_factor` is its eta and `first_rung_epochs` its r, the least epochs of
+            a trial. Its s, the rungs left out at the bottom, leaves `MOST_RUNGS` at most.
+
+    Reference:
+        Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020, Algorithm 2.
+    """
+
+    def __init__(self, epochs: int, settings: SearchSettings) -> None:
+        super().__init__(epochs, settings)
+        self._eta = settings.reduction_factor
+
+    @staticmethod
+    def ladder(epochs: int, settings: SearchSettings) -> list[int]:
+        """`epochs` divided by eta again and again: 81 gives 3, 9, 27, 81; 30 gives 1, 3, 10, 30."""
+        rungs = [epochs]
+        while len(rungs) < MOST_RUNGS:
+            below = epochs // settings.reduction_factor ** len(rungs)
+            if below < settings.first_rung_epochs:
+                break
+            rungs.append(below)
+        return rungs[::-1]
+
+    def promotion(self) -> int | None:
+        """The best waiting trial of the highest rung on which it is among the best 1/eta."""
+        return self._promotion(at_least=0)
+
+    def closing_promotion(self) -> int | None:
+        """As `promotion`, where at least one of each rung goes on; else `completion`."""
+        number = self._promotion(at_least=1)
+        return self.completion() if number is None else number
+
+    def _promotion(self, at_least: int) -> int | None:
+        for rung in reversed(self.rungs):
+            best = rung.best_waiting()
+            if best is not None and rung.rank_of_best_waiting() < max(
+                len(rung) // self._eta, at_least
+            ):
+                return best
+        return None
+
+
+SCHEDULERS: dict[str, type[Scheduler]] = {"none": FullTraining, "asha": Asha}

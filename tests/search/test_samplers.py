@@ -1,0 +1,329 @@
+import json
+import logging
+import math
+import subprocess
+import sys
+import time
+import warnings
+from random import Random
+from statistics import median
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from search.samplers import SAMPLERS, TreeParzenSampler
+from search.trial import State
+from spaces import Choice, Float, Int, OneOf, Repeat, SearchSpace, contains, default, sample
+
+LAYER = OneOf(
+    {
+        "recurrent": SearchSpace({"hidden_size": Int(8, 256, log=True), "gated": Choice([True])}),
+        "convolution": SearchSpace({"kernel_size": Int(2, 9), "gated": Choice([True, False])}),
+    }
+)
+CONDITIONAL = SearchSpace(
+    {
+        "model": SearchSpace({"name": Choice(["mine"]), "layers": Repeat(LAYER, Int(1, 3))}),
+        "training": SearchSpace(
+            {
+                "batch_size": Choice([16, 32, 64]),
+                "dropout": Float(0.2, 0.2),
+                "optimizer": OneOf(
+                    {
+                        "adamw": SearchSpace({"learning_rate": Float(1e-4, 1e-2, log=True)}),
+                        "sgd": SearchSpace(
+                            {
+                                "learning_rate": Float(1e-3, 1.0, log=True),
+                                "momentum": Float(0.0, 0.99),
+                            }
+                        ),
+                    }
+                ),
+            }
+        ),
+        "head": SearchSpace({}),
+    }
+)
+BOWL = SearchSpace({"x": Float(-1, 1), "y": Float(-1, 1), "power": Choice([1, 2])})
+TINY = SearchSpace({"cell": Choice(["lstm", "gru"]), "layers": Int(1, 3)})
+
+all_samplers = pytest.mark.parametrize("name", SAMPLERS)
+
+
+def bowl(config):
+    return (config["x"] - 0.3) ** 2 + (config["y"] + 0.4) ** 2 + 0.1 * config["power"]
+
+
+def make(name, space=CONDITIONAL, seed=0, family="mine"):
+    return SAMPLERS[name](space, seed=seed, family=family)
+
+
+def search(sampler, count, loss=lambda config: 0.5, first=0):
+    """Propose and tell, one after another: a mixture of fates that depends on the number alone."""
+    configs = []
+    for number in range(first, first + count):
+        config = sampler.propose(number)
+        sampler.tell(number, config, [], State.running)
+        value = loss(config)
+        if number % 5 == 4:
+            sampler.tell(number, config, [], State.failed)
+        elif number % 3 == 0:
+            sampler.tell(number, config, [(1, value + 1), (3, value)], State.complete)
+        elif number % 3 == 1:
+            sampler.tell(number, config, [(1, value + 1)], State.paused)
+        configs.append(config)
+    return configs
+
+
+def leaves(tree):
+    if isinstance(tree, dict | list):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            yield from leaves(item)
+    else:
+        yield tree
+
+
+@all_samplers
+def test_proposals_lie_in_the_space_and_are_plain_python(name):
+    for config in search(make(name), 25):
+        assert contains(CONDITIONAL, config)
+        assert {type(leaf) for leaf in leaves(config)} <= {str, int, float, bool}
+        assert json.loads(json.dumps(config)) == config
+
+
+@all_samplers
+def test_the_first_proposal_is_the_default(name):
+    assert make(name).propose(0) == default(CONDITIONAL)
+
+
+@all_samplers
+def test_no_proposal_comes_twice_and_an_exhausted_space_says_so(name):
+    sampler = make(name, TINY)
+    configs = search(sampler, 6)
+    assert len({json.dumps(config, sort_keys=True) for config in configs}) == 6
+    assert sampler.propose(6) is None
+
+
+@all_samplers
+def test_the_default_is_not_proposed_again_where_it_is_known(name):
+    sampler = make(name, TINY)
+    sampler.tell(5, default(TINY), [(1, 0.5)], State.complete)
+    assert sampler.propose(0) != default(TINY)
+
+
+@all_samplers
+def test_asking_changes_nothing(name):
+    """A proposal that never became a trial (the driver died) leaves no trace."""
+    one, other = make(name, BOWL), make(name, BOWL)
+    search(one, 15, bowl)
+    for number in range(15):
+        config = other.propose(number)
+        other.propose(number + 7)
+        assert other.propose(number) == config
+        search(other, 1, bowl, first=number)
+    assert one.propose(15) == other.propose(15)
+
+
+@all_samplers
+def test_telling_the_same_again_makes_the_same_sampler(name):
+    one = make(name, BOWL)
+    configs = search(one, 15, bowl)
+    told = make(name, BOWL)
+    for number, config in enumerate(json.loads(json.dumps(configs))):
+        value = bowl(config)
+        told.tell(number, config, [], State.running)
+        if number % 5 == 4:
+            told.tell(number, config, [], State.failed)
+        elif number % 3 == 0:
+            told.tell(number, config, [(1, value + 1), (3, value)], State.complete)
+        elif number % 3 == 1:
+            told.tell(number, config, [(1, value + 1)], State.paused)
+    assert search(one, 5, bowl, first=15) == search(told, 5, bowl, first=15)
+
+
+@all_samplers
+def test_proposals_depend_on_seed_family_and_number(name):
+    proposals = [
+        make(name, seed=0).propose(1),
+        make(name, seed=1).propose(1),
+        make(name, family="other").propose(1),
+        make(name).propose(2),
+    ]
+    assert len({json.dumps(config) for config in proposals}) == 4
+
+
+def test_another_process_with_another_hash_seed_proposes_the_same():
+    program = """
+from search.samplers import SAMPLERS
+from search.trial import State
+from spaces import Float, OneOf, SearchSpace
+space = SearchSpace({"a": Float(0, 1), "b": OneOf({"x": SearchSpace({"p": Float(0, 1)}),
+                      "y": SearchSpace({"q": Float(0, 1), "r": Float(0, 1)})})})
+sampler = SAMPLERS["tpe"](space, seed=3, family="f")
+for number in range(9):
+    config = sampler.propose(number)
+    sampler.tell(number, config, [(1, config["a"])], State.complete)
+print(sampler.propose(9))
+"""
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(printed) == 1
+
+
+@all_samplers
+def test_configurations_outside_the_space_are_left_out_and_counted(name):
+    sampler = make(name, BOWL)
+    for number in range(10):
+        config = {"x": 5.0, "y": 0.0, "power": 1}
+        sampler.tell(number, config, [], State.running)
+        sampler.tell(number, config, [(1, 0.0)], State.complete)
+    sampler.tell(10, {"other": 1}, [(1, 0.0)], State.complete)
+    assert sampler.outside == set(range(11))
+    assert sampler.propose(11) == make(name, BOWL).propose(11)
+
+
+@all_samplers
+def test_many_in_flight_are_all_different(name):
+    sampler = make(name, BOWL)
+    search(sampler, 12, bowl)
+    in_flight = []
+    for number in range(12, 28):
+        config = sampler.propose(number)
+        sampler.tell(number, config, [], State.running)
+        in_flight.append(json.dumps(config))
+    assert len(set(in_flight)) == 16
+
+
+def best_on_the_bowl(name, seed):
+    sampler = make(name, BOWL, seed=seed)
+    best = math.inf
+    for number in range(40):
+        config = sampler.propose(number)
+        sampler.tell(number, config, [(1, bowl(config))], State.complete)
+        best = min(best, bowl(config) - 0.1)
+    return best
+
+
+def test_tpe_beats_random_search_on_a_bowl():
+    """Ten seeds of random search would pass this three times in a thousand."""
+    random_search = median(best_on_the_bowl("random", seed) for seed in range(300))
+    assert median(best_on_the_bowl("tpe", seed) for seed in range(10)) < 0.25 * random_search
+
+
+def records(sampler):
+    return {record.number - 1: record for record in sampler._shown()}
+
+
+def test_fates_reach_optuna():
+    sampler = make("tpe", BOWL)
+    config = default(BOWL)
+    fates = {
+        0: ([], State.running),
+        1: ([(1, 0.7), (3, 0.5), (4, 0.6)], State.paused),
+        2: ([(1, 0.9)], State.pruned),
+        3: ([(1, 0.9), (9, 0.2)], State.complete),
+        4: ([(1, 0.9)], State.stopped),
+        5: ([(1, 0.9)], State.failed),
+        6: ([], State.stopped),
+        7: ([], State.pruned),
+    }
+    for number, (history, state) in fates.items():
+        sampler.tell(number, config, [], State.running)
+        sampler.tell(number, config, history, state)
+    shown = records(sampler)
+    assert {number: record.state for number, record in shown.items()} == {
+        0: TrialState.RUNNING,
+        1: TrialState.PRUNED,
+        2: TrialState.PRUNED,
+        3: TrialState.COMPLETE,
+        4: TrialState.PRUNED,
+    }
+    assert shown[1].intermediate_values == {1: 0.7, 3: 0.5, 4: 0.5}
+    assert shown[3].value == 0.2
+
+
+def test_a_promoted_trial_replaces_what_was_told_of_it():
+    sampler = make("tpe", BOWL)
+    config = default(BOWL)
+    sampler.tell(0, config, [(1, 0.9)], State.paused)
+    assert records(sampler)[0].last_step == 1
+    sampler.tell(0, config, [(1, 0.9), (2, 0.8), (3, 0.7)], State.paused)
+    assert records(sampler)[0].last_step == 3
+    sampler.tell(0, config, [(1, 0.9), (3, 0.7), (9, 0.4)], State.complete)
+    assert records(sampler)[0].state == TrialState.COMPLETE
+    assert len(records(sampler)) == 1
+    sampler.tell(0, config, [(1, 0.9)], State.failed)
+    assert records(sampler) == {}
+
+
+def test_conditional_branches_have_no_dead_parameters():
+    sampler = make("tpe")
+    search(sampler, 12)
+    for record in records(sampler).values():
+        optimizer = next(value for name, value in record.params.items() if "optimizer/name" in name)
+        names = " ".join(record.params)
+        assert ("momentum" in names) == (optimizer == "sgd")
+        assert ("high=0.01" in names) == (optimizer == "adamw")
+        assert set(record.params) == set(record.distributions)
+
+
+def test_no_log_lines_and_no_warnings(caplog):
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.enable_propagation()
+    try:
+        with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.DEBUG):
+            warnings.simplefilter("always")
+            search(make("tpe"), 10)
+    finally:
+        optuna.logging.disable_propagation()
+    assert caught == []
+    assert caplog.records == []
+    assert optuna.logging.get_verbosity() == verbosity
+
+
+def test_of_many_results_the_best_and_an_even_sample_are_shown():
+    sampler = make("tpe", BOWL)
+    rng = Random(0)
+    losses = {}
+    for number in range(1000):
+        losses[number] = rng.random()
+        config = sample(BOWL, rng)
+        state = State.complete if number % 50 == 0 else State.paused
+        sampler.tell(number, config, [(1, losses[number])], state)
+    shown = records(sampler)
+    assert len(shown) == 241
+    assert set(range(0, 1000, 50)) <= set(shown)
+    paused = [number for number in losses if number % 50]
+    assert set(sorted(paused, key=losses.__getitem__)[:12]) <= set(shown)
+    assert list(shown) == sorted(shown)
+    for hundred in range(0, 1000, 100):
+        assert 20 <= len([number for number in shown if hundred <= number < hundred + 100]) <= 32
+
+
+@pytest.mark.slow
+def test_a_suggestion_is_quick_at_a_thousand_trials():
+    """Under 50 ms on an idle core; the limit here leaves room for a busy one."""
+    sampler = make("tpe", CONDITIONAL)
+    rng = Random(1)
+    for number in range(1000):
+        config = sample(CONDITIONAL, rng)
+        sampler.tell(number, config, [(1, rng.random())], State.paused)
+        if number % 9 == 0:
+            sampler.tell(number, config, [(1, 0.9), (27, rng.random())], State.complete)
+    assert isinstance(sampler, TreeParzenSampler)
+    seconds = []
+    for number in range(1000, 1015):
+        begun = time.perf_counter()
+        assert sampler.propose(number) is not None
+        seconds.append(time.perf_counter() - begun)
+    assert median(seconds) < 0.2
+    assert math.isfinite(sum(seconds))
