@@ -1,0 +1,186 @@
+"""What a study's log amounts to, trial by trial; fed event by event, so that it can go on later."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.trial import State
+
+Event = dict[str, Any]
+
+
+@dataclass(slots=True)
+class TrialSummary:
+    """One trial as far as it got.
+
+    Attributes:
+        config: The configuration as JSON text.
+        best: The best validation value, that of epoch `best_epoch`; never simply the last.
+        epochs: The furthest epoch trained.
+        train_seconds: Of all epochs, those trained again after an interruption included.
+        test: The value on the test split (finalists only).
+        reported: Attempt and epoch of the newest report; what is older is a duplicate.
+        leased: Attempt and epoch of the newest lease, likewise.
+    """
+
+    trial: int
+    family: str
+    config: str
+    seed: int
+    finalist_of: int | None
+    state: str = State.interrupted
+    best: float | None = None
+    best_epoch: int | None = None
+    epochs: int = 0
+    parameters: int | None = None
+    train_seconds: float = 0.0
+    cause: str | None = None
+    test: float | None = None
+    reported: tuple[int, int] = (-1, -1)
+    leased: tuple[int, int] = (-1, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a trivial predictor reaches; without a value where that is not finite."""
+
+    name: str
+    valid: float | None
+    test: float | None
+
+
+@dataclass(slots=True)
+class StudySummary:
+    """One study as far as its log goes.
+
+    Attributes:
+        metric: The objective; None before a driver has opened the study.
+        families: In the order of the study file.
+        directory: Where the study lies, with what is kept beside its log; None for a bare log.
+    """
+
+    study: str
+    benchmark: str | None = None
+    metric: str | None = None
+    maximize: bool = False
+    families: list[str] = field(default_factory=list)
+    baseline: Baseline | None = None
+    trials: dict[int, TrialSummary] = field(default_factory=dict)
+    directory: Path | None = None
+
+    def loss(self, value: float) -> float:
+        """The number to minimise."""
+        return -value if self.maximize else value
+
+    def add(self, event: Event) -> None:
+        """Take the next event into account; a kind that says nothing here changes nothing.
+
+        Raises:
+            ValueError: It lacks something, or is about a trial that was never proposed.
+        """
+        handle = HANDLERS.get(event["event"])
+        try:
+            if handle is not None:
+                handle(self, event)
+        except KeyError as error:
+            kind = event["event"]
+            raise ValueError(f"an event {kind!r} refers to {error}, which is missing") from None
+
+
+def _study(summary: StudySummary, event: Event) -> None:
+    summary.study = event.get("study", summary.study)
+    summary.benchmark = event.get("benchmark")
+
+
+def _opened(summary: StudySummary, event: Event) -> None:
+    summary.metric, summary.maximize = event["metric"], event["maximize"]
+    summary.families = list(event["families"])
+    interrupt(summary)
+
+
+def interrupt(summary: StudySummary) -> None:
+    """What was running when the driver ended is interrupted."""
+    for trial in summary.trials.values():
+        if trial.state == State.running:
+            trial.state = State.interrupted
+
+
+def _closed(summary: StudySummary, _: Event) -> None:
+    interrupt(summary)
+
+
+def _baseline(summary: StudySummary, event: Event) -> None:
+    summary.baseline = Baseline(
+        event.get("name", ""), event["valid"][summary.metric], event["test"][summary.metric]
+    )
+
+
+def _proposed(summary: StudySummary, event: Event) -> None:
+    summary.trials.setdefault(
+        event["trial"],
+        TrialSummary(
+            trial=event["trial"],
+            family=event["family"],
+            config=json.dumps(event["config"]),
+            seed=event["seed"],
+            finalist_of=event["finalist_of"],
+        ),
+    )
+
+
+def _leased(summary: StudySummary, event: Event) -> None:
+    trial = summary.trials[event["trial"]]
+    moment = (event["attempt"], event["epoch"])
+    if moment > trial.leased:
+        trial.leased = moment
+        trial.state = State.running
+
+
+def _reported(summary: StudySummary, event: Event) -> None:
+    trial = summary.trials[event["trial"]]
+    moment = (event["attempt"], event["epoch"])
+    if moment <= trial.reported:
+        return
+    trial.reported = moment
+    trial.epochs = max(trial.epochs, event["epoch"])
+    trial.parameters = event.get("parameters", trial.parameters)
+    trial.train_seconds += event["seconds"]
+    value = event["value"]
+    if value is None:  # not finite
+        return
+    if trial.best is None or summary.loss(value) < summary.loss(trial.best):
+        trial.best, trial.best_epoch = value, event["epoch"]
+
+
+def _paused(summary: StudySummary, event: Event) -> None:
+    summary.trials[event["trial"]].state = State.paused
+
+
+def _interrupted(summary: StudySummary, event: Event) -> None:
+    summary.trials[event["trial"]].state = State.interrupted
+
+
+def _ended(summary: StudySummary, event: Event) -> None:
+    trial = summary.trials[event["trial"]]
+    trial.state, trial.cause = event["state"], event.get("cause") or None
+
+
+def _tested(summary: StudySummary, event: Event) -> None:
+    summary.trials[event["trial"]].test = event["test"][summary.metric]
+
+
+HANDLERS: dict[str, Callable[[StudySummary, Event], None]] = {
+    "study": _study,
+    "opened": _opened,
+    "closed": _closed,
+    "baseline": _baseline,
+    "proposed": _proposed,
+    "leased": _leased,
+    "reported": _reported,
+    "paused": _paused,
+    "interrupted": _interrupted,
+    "ended": _ended,
+    "tested": _tested,
+}
