@@ -1,0 +1,86 @@
+"""Ctrl-C and SIGTERM: the first ends a run with everything saved, the second at once."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the run; all that was done is saved.
+
+    Attributes:
+        signum: Which signal; by custom a program then exits with 128 + this number.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+class Interruption:
+    """What the signal handlers and the running study share.
+
+    Attributes:
+        signum: The last signal that asked the run to end; None until one came.
+        patient: Whether the run looks at `signum` often and ends by itself. While it is not, a
+            signal raises `Interrupted` where the program stands.
+    """
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self.patient = False
+
+    @contextmanager
+    def patience(self) -> Iterator[None]:
+        """For the time of a block that looks at `signum` by itself."""
+        self.patient = True
+        try:
+            yield
+        finally:
+            self.patient = False
+
+    def handle(self, signum: int, _frame: FrameType | None) -> None:
+        """The signal handler.
+
+        Raises:
+            Interrupted: Nobody is patient, or it is the second signal.
+        """
+        first, self.signum = self.signum is None, signum
+        if not (self.patient and first):
+            raise Interrupted(signum)
+
+    def check(self) -> None:
+        """End here if a signal came.
+
+        Raises:
+            Interrupted: One did.
+        """
+        if self.signum is not None:
+            raise Interrupted(self.signum)
+
+
+@contextmanager
+def catch_signals() -> Iterator[Interruption]:
+    """Handle SIGINT and SIGTERM for a while; not outside the main thread, where nobody can.
+
+    Raises:
+        Interrupted: A signal came, and ended the block.
+    """
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    before = {signum: signal.signal(signum, interruption.handle) for signum in SIGNALS}
+    try:
+        yield interruption
+    except (
+        KeyboardInterrupt
+    ):  # a signal in the middle of one of Ray's calls comes out as a plain one
+        raise Interrupted(interruption.signum or signal.SIGINT) from None
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,125 @@
+"""A study resolved: its data, and for each family the class and what may vary."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from search.family import search_methods
+from search.study import Study
+from spaces import SearchSpace, did_you_mean, narrow, searched
+from trainers.backbone import Backbone
+from trainers.benchmarks import find_benchmark, load_benchmark
+from trainers.catalog import family_source, family_space, load_family
+from trainers.dataset import Dataset
+from trainers.tasks import Metric, Task
+
+SECTIONS = ("model", "head", "training")
+SHARED = ("head", "training")
+"""Sections that `[space.<section>]` narrows for every family at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a study is about, with every name in it looked up.
+
+    Args:
+        metric: The objective.
+        families: The class of each family, by its name in the study.
+        sources: Source text of those families that are a user's own.
+        spaces: What may vary in each family, narrowed as the study says.
+    """
+
+    dataset: Dataset
+    metric: Metric
+    families: dict[str, type[Backbone]]
+    sources: dict[str, str]
+    spaces: dict[str, SearchSpace]
+
+    @property
+    def task(self) -> Task:
+        """What the models are asked for."""
+        return self.dataset.task
+
+    @classmethod
+    def of(cls, study: Study, sources: Mapping[str, str] | None = None) -> Self:
+        """Look up everything that a study names; its data are loaded, and fetched if need be.
+
+        Args:
+            sources: Source texts that the study began with; they are used as they are.
+
+        Raises:
+            ValueError: A name, an option or a range of the study does not exist or does not fit.
+            OSError: A file cannot be had, or is not the one expected.
+        """
+        search_methods(study)
+        texts = {name: (sources or {}).get(name) or family_source(name) for name in study.families}
+        families = {name: load_family(name, text) for name, text in texts.items()}
+        for name in study.space:
+            if name not in families and name not in SHARED:
+                hint = did_you_mean(name, {*families, *SHARED})
+                raise ValueError(f"`space.{name}` must name a family of the study{hint}")
+        benchmark = find_benchmark(study.benchmark_name, study.benchmark_options)
+        dataset = load_benchmark(study.benchmark_name, study.benchmark_options)
+        spaces = {
+            name: narrowed_space(name, family, dataset, study.space)
+            for name, family in families.items()
+        }
+        own = {name: text for name, text in texts.items() if text is not None}
+        metric = dataset.task.metric(study.metric or benchmark.metric)
+        return cls(dataset, metric, families, own, spaces)
+
+
+def narrowed_space(
+    name: str, family: type[Backbone], dataset: Dataset, changes: Mapping[str, Any]
+) -> SearchSpace:
+    """What a study searches in a family on a data set.
+
+    A setting is named as it is in the model, the head or the training; where two of them have it,
+    by a table of that name: `training.batch_size`. Settings that are held stay at their defaults
+    unless the study names them.
+
+    Args:
+        changes: The study's `[space]`: tables for single families, and `head` and `training` for
+            all of them.
+
+    Raises:
+        ValueError: There is no such setting, a value is out of range, or a range would get wider.
+    """
+    space = family_space(family, dataset.task, len(dataset.train))
+    for section in SHARED:
+        space = narrow(space, {section: changes.get(section, {})}, "space")
+    own = _narrowed_by_family(space, name, family, dataset.task, changes.get(name, {}))
+    return searched(own)
+
+
+def _narrowed_by_family(
+    space: SearchSpace, name: str, family: type[Backbone], task: Task, changes: Any
+) -> SearchSpace:
+    path = f"space.{name}"
+    if not isinstance(changes, Mapping):
+        raise ValueError(f"`{path}` must be a table of settings, got {changes!r}")
+    for setting, change in changes.items():
+        section = setting if setting in SECTIONS else _section(space, setting)
+        if section is None:
+            raise ValueError(f"`{path}` {_missing(setting, space, family, task)}")
+        within = change if setting in SECTIONS else {setting: change}
+        space = narrow(space, {section: within}, path)
+    return space
+
+
+def _section(space: SearchSpace, setting: str) -> str | None:
+    """The first of model, head and training that has `setting`."""
+    return next((name for name in SECTIONS if setting in _settings(space, name)), None)
+
+
+def _settings(space: SearchSpace, section: str) -> set[str]:
+    inner = space.children[section]
+    assert isinstance(inner, SearchSpace)
+    return set(inner.children) - {"name"}
+
+
+def _missing(setting: str, space: SearchSpace, family: type[Backbone], task: Task) -> str:
+    if task.causal and setting in family.space(causal=False).children:
+        return f"must not have {setting!r}: the task is causal, and no later input may be looked at"
+    known = set().union(*(_settings(space, section) for section in SECTIONS))
+    return f"has no setting {setting!r}{did_you_mean(setting, known)}"

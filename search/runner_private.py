@@ -1,0 +1,60 @@
+"""What of Ray's private parts the runner touches, all of it; it holds for Ray 2.60.
+
+`tests/search/test_runner_private.py` fails when one of them moves.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.execution.tune_controller import TuneController
+
+
+@contextmanager
+def mended_tune() -> Iterator[None]:
+    """Tune with two faults mended for a while."""
+    task_failed = RayActorManager._actor_task_failed
+    reuse = TuneController._maybe_reuse_cached_actor
+
+    def lose_one_worker(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        """Lose one worker, where Tune would give up the whole run.
+
+        Ray's memory monitor, and the loss of a node with an object on it, raise errors of other
+        kinds than a worker that died, and Tune gives up at any kind that it does not know.
+        """
+        if not isinstance(exception, RayActorError | RayTaskError):
+            said = f"{type(exception).__name__}: {exception}"
+            exception = RayActorError(error_msg=said)
+        task_failed(manager, tracked_actor_task, exception)
+
+    def wait_for_own_worker(controller: Any, trial: Any) -> bool:
+        """Leave an idle worker to a new trial, where one waits for a worker that is starting.
+
+        Tune gives it to the waiting one and ends the process that starts for that. With leases
+        shorter than the start of a process, a second worker would never come up.
+        """
+        own = controller._trial_to_actor.get(trial)
+        starting = own is not None and controller._actor_manager.is_actor_started(own)
+        if starting and trial not in controller._resetting_trials:
+            return False
+        return bool(reuse(controller, trial))
+
+    RayActorManager._actor_task_failed = lose_one_worker
+    TuneController._maybe_reuse_cached_actor = wait_for_own_worker
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = task_failed
+        TuneController._maybe_reuse_cached_actor = reuse
+
+
+def keep_idle_workers(tune_controller: Any, resources: Any, workers: int) -> None:
+    """Keep so many workers that have no lease; Tune ends all but one, and new ones take seconds.
+
+    Args:
+        tune_controller: As a scheduler gets it.
+        resources: What one worker is given: `trial.placement_group_factory`.
+    """
+    tune_controller._tune_controller._actor_cache.increase_max(resources, by=workers)

@@ -1,0 +1,129 @@
+"""A worker on a script, and a small study for it: what runner tests share. Imports no torch."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.conductor import Conductor
+from search.interruption import Interruption
+from search.message import Message
+from search.runner_leases import Crew, run_leases
+from search.study import Study
+from search.trial import Lease, Outcome
+from spaces import Float, SearchSpace
+
+METRIC = "error"
+
+
+class ScriptedWorker:
+    """Counts epochs, and does what the script says at the third epoch of a trial's first attempt.
+
+    Its checkpoint is a file with the number of epochs done.
+    """
+
+    def __init__(self, script: Mapping[int, str], arrays: dict[str, np.ndarray]) -> None:
+        self.script = script
+        self.arrays = arrays
+        self.leases = 0
+
+    def take(self, lease: Lease, checkpoint: Path) -> None:
+        self.lease, self.checkpoint = lease, checkpoint
+        self.epoch = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        self.leases += 1
+
+    def work(self) -> Message:
+        self.epoch += 1
+        act = self.script.get(self.lease.trial.number, "")
+        if self.epoch == 3 and (self.lease.attempt == 1 or act.startswith("always")):
+            self.perform(act.removeprefix("always "))
+        self.checkpoint.write_text(str(self.epoch))
+        measured = {
+            "epoch": self.epoch,
+            "valid": {METRIC: float("nan") if act == "nan" else 1.0 / self.epoch},
+            "train_loss": 1.0,
+            "seconds": 0.01,
+            "parameters": 1,
+            "pid": os.getpid(),
+            "leases": self.leases,
+            "writeable": any(array.flags.writeable for array in self.arrays.values()),
+        }
+        over = self.epoch >= self.lease.to_epoch
+        test = {METRIC: 1.0} if self.lease.test else None
+        outcome = Outcome.reached(self.epoch, test=test, test_epoch=self.epoch) if over else None
+        return Message([measured], outcome)
+
+    def perform(self, act: str) -> None:
+        if act == "raise":
+            raise ValueError("the script says so")
+        if act == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if act == "sleep":
+            time.sleep(0.25)
+        if act == "long":
+            time.sleep(60)
+        if act.startswith("hog"):
+            self.hoard = np.ones(int(act.split()[1]), dtype=np.uint8)
+            time.sleep(60)  # for the memory monitor, which ends it
+
+    def put_down(self) -> None:
+        self.checkpoint.with_suffix(".put_down").write_text(str(self.epoch))
+
+
+def small_study(trials: int, *, epochs: int = 4, scheduler: str = "none") -> Study:
+    return Study.from_mapping(
+        {
+            "name": "scripted",
+            "benchmark": "none",
+            "families": ["lstm"],
+            "budget": {"trials_per_family": trials, "epochs": epochs},
+            "search": {"sampler": "random", "scheduler": scheduler},
+            "confirm": {"top_per_family": 0},
+        }
+    )
+
+
+class Scenario:
+    """One study of scripted trials, carried by real Ray."""
+
+    def __init__(self, folder: Path, study: Study, script: Mapping[int, str] | None = None) -> None:
+        self.folder = folder
+        self.script = dict(script or {})
+        self.events: list[dict[str, Any]] = []
+        self.watch: Callable[[dict[str, Any]], None] = lambda event: None
+        self.conductor = Conductor(
+            spaces={"lstm": SearchSpace({"x": Float(0.0, 1.0)})},
+            maximize=False,
+            metric=METRIC,
+            study=study,
+            record=self.record,
+        )
+
+    def record(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+        self.watch(event)
+
+    def run(self, slots: int, interruption: Interruption | None = None) -> None:
+        run_leases(
+            self.conductor,
+            Crew(
+                hire=partial(ScriptedWorker, self.script),
+                arrays={"values": np.zeros(1000)},
+                slots=slots,
+                cpus=1,
+            ),
+            checkpoint_path=lambda trial: self.folder / str(trial),
+            aborted=lambda cause: self.record({"event": "aborted", "time": 0.0, "cause": cause}),
+            interruption=interruption or Interruption(),
+        )
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["event"] == kind]
+
+    def states(self) -> list[str]:
+        return [trial.state.value for trial in self.conductor.state.trials]

@@ -1,0 +1,124 @@
+"""Leases out and back, without Ray."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from search.desk import Desk
+from search.message import Message
+from search.trial import Lease, Outcome, Trial
+
+
+class Leases:
+    """Hands out `count` leases, and remembers what it is told."""
+
+    def __init__(self, count: int) -> None:
+        self.todo = [Lease(n, Trial(n, "lstm", {}, 0), 1, 0, 3) for n in range(count)]
+        self.reports: list[tuple[int, int]] = []
+        self.ends: list[tuple[int, Outcome]] = []
+        self.unwanted: set[int] = set()
+        self.stopped = False
+        self.finished = False
+
+    def next_lease(self) -> Lease | None:
+        return self.todo.pop(0) if self.todo else None
+
+    def wanted(self, lease: Lease) -> bool:
+        return lease.number not in self.unwanted
+
+    def report(self, lease: Lease, measurement: Mapping[str, Any]) -> None:
+        self.reports.append((lease.number, measurement["epoch"]))
+
+    def end(self, lease: Lease, outcome: Outcome) -> None:
+        self.ends.append((lease.number, outcome))
+
+    def stop(self) -> None:
+        assert not self.stopped
+        self.stopped = True
+
+
+def told(*epochs: int, outcome: Outcome | None = None) -> Message:
+    return Message([{"epoch": epoch} for epoch in epochs], outcome)
+
+
+def test_a_lease_goes_out_is_heard_of_and_ends() -> None:
+    leases = Leases(2)
+    desk = Desk(leases)
+    assert desk.hand_out("a").number == 0
+    assert desk.in_flight == 1
+    desk.hear("a", told(1, 2), last=False)
+    desk.hear("a", told(3, outcome=Outcome.reached(3)), last=True)
+    assert leases.reports == [(0, 1), (0, 2), (0, 3)]
+    assert leases.ends == [(0, Outcome.reached(3))]
+    assert (desk.in_flight, desk.handed_out, desk.ended) == (0, 1, 1)
+
+
+def test_a_used_ticket_gets_nothing_even_when_its_lease_is_over() -> None:
+    leases = Leases(3)
+    desk = Desk(leases)
+    desk.hand_out("a")
+    assert desk.hand_out("a") is None
+    desk.hear("a", told(outcome=Outcome.failed("why")), last=True)
+    assert desk.hand_out("a") is None
+    assert desk.hand_out("b").number == 1
+    assert len(leases.todo) == 1
+
+
+def test_old_news_are_ignored() -> None:
+    leases = Leases(1)
+    desk = Desk(leases)
+    desk.hand_out("a")
+    desk.lose("a", "it died")
+    desk.lose("a", "it died again")
+    desk.hear("a", told(1, outcome=Outcome.reached(1)), last=True)
+    desk.hear("never", told(1), last=False)
+    assert leases.reports == []
+    assert leases.ends == [(0, Outcome.lost("it died"))]
+    assert desk.ended == 0  # nothing was brought to its end
+
+
+def test_a_lease_that_is_not_wanted_ends_where_it_stands() -> None:
+    leases = Leases(1)
+    desk = Desk(leases)
+    desk.hand_out("a")
+    assert desk.wants("a")
+    leases.unwanted.add(0)
+    assert not desk.wants("a")
+    desk.hear("a", told(1, 2), last=True)
+    assert leases.ends == [(0, Outcome.reached(2))]
+    assert not desk.wants("a")
+
+
+def test_all_leases_are_lost_at_once() -> None:
+    leases = Leases(2)
+    desk = Desk(leases)
+    desk.hand_out("a")
+    desk.hand_out("b")
+    desk.lose_all("the cluster\n is gone")
+    assert leases.ends == [(n, Outcome.lost("the cluster is gone")) for n in (0, 1)]
+    assert desk.in_flight == 0
+
+
+def test_a_stopped_desk_hands_nothing_out() -> None:
+    leases = Leases(2)
+    desk = Desk(leases)
+    desk.hand_out("a")
+    desk.stop()
+    desk.stop()
+    assert leases.stopped
+    assert desk.hand_out("b") is None
+    assert desk.in_flight == 1
+
+
+def test_waiting_for_nothing_is_an_error() -> None:
+    desk = Desk(Leases(0))
+    with pytest.raises(RuntimeError, match="waits for results, and nothing is being trained") as no:
+        desk.hand_out("a")
+    assert desk.fault is no.value
+
+
+def test_a_message_survives_its_journey() -> None:
+    message = told(1, 2, outcome=Outcome.reached(2, test={"accuracy": 0.5}, test_epoch=1))
+    assert Message.from_text(message.to_text()) == message
+    assert Message.from_text(told(3).to_text()) == told(3)

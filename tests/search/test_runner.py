@@ -1,0 +1,117 @@
+"""The runner on real Ray, with a worker on a script."""
+
+import sys
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from ray import cloudpickle
+
+from cluster.connect import connect
+from search import runner_tune
+from search.desk import Desk
+from search.packages import ROOT
+from search.runner_tune import LeaseSearcher, cause_of_death
+
+pytestmark = pytest.mark.slow
+
+
+def load_scripted() -> ModuleType:
+    """`scripted_worker.py` as a module whose classes travel to the workers by value."""
+    spec = spec_from_file_location("scripted", Path(__file__).with_name("scripted_worker.py"))
+    module = module_from_spec(spec)
+    sys.modules["scripted"] = module
+    spec.loader.exec_module(module)
+    cloudpickle.register_pickle_by_value(module)
+    return module
+
+
+scripted = load_scripted()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        with connect(code=ROOT, cpus=2):
+            yield
+
+
+def test_one_process_carries_many_leases_and_survives_trials_that_fail(tmp_path: Path) -> None:
+    scenario = scripted.Scenario(tmp_path, scripted.small_study(12), {1: "raise", 2: "nan"})
+    scenario.run(slots=1)
+    assert scenario.states() == ["complete", "failed", "failed"] + ["complete"] * 9
+    reports = scenario.of("reported")
+    assert len({report["pid"] for report in reports}) == 1
+    assert reports[-1]["leases"] == 12  # the worker was made once
+    assert not any(report["writeable"] for report in reports)
+    raised, diverged = (next(e for e in scenario.of("ended") if e["trial"] == n) for n in (1, 2))
+    assert raised["cause"] == "ValueError: the script says so"
+    assert "in perform" in raised["traceback"]
+    assert diverged["cause"].startswith("diverged: ")
+    assert not scenario.of("aborted")
+
+
+def test_short_leases_do_not_keep_the_second_worker_from_coming_up(tmp_path: Path) -> None:
+    # a lease takes 0.25 s, and a process some seconds to start
+    study = scripted.small_study(60, epochs=3)
+    scenario = scripted.Scenario(tmp_path, study, dict.fromkeys(range(60), "sleep"))
+    scenario.run(slots=2)
+    assert scenario.states() == ["complete"] * 60
+    assert len({report["pid"] for report in scenario.of("reported")}) == 2
+
+
+def test_a_study_in_which_everything_fails_comes_to_its_end_over_two_tuners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_tune, "LEASES_PER_TUNER", 3)
+    script = dict.fromkeys(range(4), "raise")
+    scenario = scripted.Scenario(tmp_path, scripted.small_study(4), script)
+    scenario.run(slots=1)
+    assert scenario.states() == ["failed"] * 4
+    assert scenario.conductor.commonest_cause() == "ValueError: the script says so"
+    assert len({report["pid"] for report in scenario.of("reported")}) == 2  # one for each Tuner
+    assert not scenario.of("aborted")
+
+
+def test_promotions_go_on_where_the_trial_stopped_whatever_tune_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = iter(f"{number // 3:08x}" for number in range(10_000))  # each identifier three times
+    monkeypatch.setattr("ray.tune.experiment.Trial.generate_id", lambda: next(ids))
+    scenario = scripted.Scenario(tmp_path, scripted.small_study(9, epochs=9, scheduler="asha"))
+    scenario.run(slots=2)
+    states = scenario.states()
+    assert len(states) == 9
+    assert set(states) == {"complete", "pruned"}
+    told = [(report["trial"], report["epoch"]) for report in scenario.of("reported")]
+    assert len(told) == len(set(told))  # no epoch was trained twice
+    assert not scenario.of("aborted")
+
+
+def test_a_repeated_identifier_of_tune_gets_no_second_lease(tmp_path: Path) -> None:
+    scenario = scripted.Scenario(tmp_path, scripted.small_study(3))
+    searcher = LeaseSearcher(Desk(scenario.conductor), lambda trial: tmp_path / str(trial))
+    searcher.set_max_concurrency(2)
+    assert isinstance(searcher.suggest("aaaa0000"), dict)
+    assert searcher.suggest("aaaa0000") is None
+    assert isinstance(searcher.suggest("bbbb0000"), dict)
+    assert len(scenario.of("leased")) == 2
+    assert searcher.suggest("cccc0000") is None  # both slots are taken
+
+
+def test_what_ray_says_of_a_death_becomes_one_cause() -> None:
+    died = (
+        "Failure # 1 (occurred at 2026-11-22_14-00-00)\n"
+        "The actor died unexpectedly before finishing this task.\n\tclass_name: X\n\tpid: 17\n"
+        "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR "
+        "Worker exit detail: Worker unexpectedly exits with a connection error code 2. "
+        "End of file. There are some potential root causes.\n"
+    )
+    cause = "worker died: Worker unexpectedly exits with a connection error code 2"
+    assert cause_of_death(died) == cause
+    killed = "Failure # 1 (occurred at now)\nOutOfMemoryError: Task was killed due to the node ..."
+    assert cause_of_death(killed) == "out of memory: Ray's memory monitor killed the worker"
+    assert cause_of_death("Failure # 1\nActor unavailable") == "worker died: Actor unavailable"

@@ -1,0 +1,39 @@
+"""The private parts of Ray that the runner touches are where they were."""
+
+import inspect
+from importlib.metadata import version
+
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
+from ray.tune.search import ConcurrencyLimiter
+from ray.tune.utils.object_cache import _ObjectCache
+
+from search.runner_private import mended_tune
+
+
+def parameters(function: object) -> list[str]:
+    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+
+
+def test_ray_is_the_release_that_the_mends_were_made_for() -> None:
+    assert version("ray").startswith("2.60.")
+
+
+def test_what_is_mended_is_there_and_is_put_back() -> None:
+    before = (RayActorManager._actor_task_failed, TuneController._maybe_reuse_cached_actor)
+    assert parameters(before[0]) == ["self", "tracked_actor_task", "exception"]
+    assert parameters(before[1]) == ["self", "trial"]
+    with mended_tune():
+        during = (RayActorManager._actor_task_failed, TuneController._maybe_reuse_cached_actor)
+        assert not set(before) & set(during)
+    assert before == (RayActorManager._actor_task_failed, TuneController._maybe_reuse_cached_actor)
+
+
+def test_what_the_mends_look_at_is_there() -> None:
+    source = inspect.getsource(TuneController.__init__)
+    for name in ("_trial_to_actor", "_actor_manager", "_resetting_trials", "_actor_cache"):
+        assert f"self.{name}" in source
+    assert "_tune_controller" in inspect.getsource(TrialRunnerWrapper.__init__)
+    assert parameters(_ObjectCache.increase_max) == ["self", "key", "by"]
+    assert parameters(RayActorManager.is_actor_started) == ["self", "tracked_actor"]
+    assert "set_max_concurrency" in inspect.getsource(ConcurrencyLimiter)
