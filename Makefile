@@ -1,0 +1,43 @@
+# `make demo` and `make test` build .venv from the pinned constraints.txt first; they do so once.
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DEMO := results/digits
+
+.PHONY: demo test check format browser clean
+
+# A small study end to end on bundled data: five families, leaderboard, exported model.
+demo: $(INSTALLED)
+	rm -rf $(DEMO)
+	$(BIN)/seqtune run examples/digits.toml
+
+# Everything that must hold: formatting, lint, types, tests.
+test: check browser
+	$(BIN)/python -m pytest
+
+# The report is looked at in a real browser. Where there is none, root on Debian gets one; for anybody
+# else those tests are skipped, and say so.
+browser:
+	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; \
+	fi > /dev/null || true
+	@command -v chromium > /dev/null || echo "no chromium here: tests in a browser may be skipped"
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

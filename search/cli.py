@@ -1,0 +1,337 @@
+"""The command line. A command loads only what it needs, so heavy imports stand inside functions."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from search.options import (
+    Address,
+    BenchmarkName,
+    Changes,
+    OutputFormat,
+    Quiet,
+    Seconds,
+    StudyFile,
+    StudyFolder,
+    StudyFolders,
+    TrialsPerFamily,
+)
+
+RESULTS = Path("results")
+
+
+class Commands(TyperGroup):
+    """All commands; what goes wrong in one becomes a message on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            typer.Exit: With 2 for what a user can mend, 1 for what gave up, 128 + signal for an
+                interruption.
+        """
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):  # both are RuntimeErrors
+            raise
+        except KeyboardInterrupt as interrupt:
+            signum = getattr(interrupt, "signum", signal.SIGINT)
+            typer.echo(f"seqtune: {str(interrupt) or 'interrupted'}", err=True)
+            raise typer.Exit(128 + signum) from None
+        except BrokenPipeError:  # the reader of a pipe has seen enough
+            raise
+        except (ValueError, OSError, RuntimeError) as error:
+            if ctx.params["debug"]:
+                raise
+            typer.echo(f"seqtune: {message(error)}", err=True)
+            raise typer.Exit(1 if isinstance(error, RuntimeError) else 2) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+benchmarks_app = typer.Typer(rich_markup_mode=None, help="List, show and fetch benchmarks.")
+app.add_typer(benchmarks_app, name="benchmarks")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program `seqtune`; it leaves by `SystemExit`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # whoever meets an error adds --debug at the end of the line
+    first = ["--debug"] if "--debug" in given else []
+    app(args=first + [word for word in given if word != "--debug"], prog_name="seqtune")
+
+
+def message(error: Exception) -> str:
+    """What went wrong, without Python's or the system's numbers."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from search.environment import installed_version
+
+        typer.echo(f"seqtune {installed_version('seqtune')}")
+        raise typer.Exit
+
+
+@app.callback()
+def seqtune(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Which family of sequence model is best on your problem, how surely, and at what cost.
+
+    Exit codes: 0 done; 1 no trial completed; 2 wrong usage, configuration or data; 130 and 143
+    interrupted, everything saved.
+    """
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - the options of a command line
+    study: Annotated[
+        Path | None, typer.Argument(metavar="STUDY.toml", help="The study file.")
+    ] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="A benchmark's name, instead of a study file.")
+    ] = None,
+    families: Annotated[str | None, typer.Option(metavar="A,B,...", help="Who competes.")] = None,
+    trials_per_family: TrialsPerFamily = None,
+    epochs: Annotated[int | None, typer.Option(help="The most epochs of one trial.")] = None,
+    seconds: Seconds = None,
+    name: Annotated[str | None, typer.Option(help="The study's name.")] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the study's folder, its name, is made.")
+    ] = RESULTS,
+    seed: Annotated[int | None, typer.Option(help="The seed of every draw.")] = None,
+    changes: Changes = None,
+    address: Address = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a study: search, confirm the finalists, print the leaderboard, export the winner."""
+    from search.launch import launch
+    from search.request import requested_study
+
+    options = {
+        "benchmark": benchmark,
+        "families": families and [family.strip() for family in families.split(",")],
+        "name": name,
+        "seed": seed,
+        "budget.trials_per_family": trials_per_family,
+        "budget.epochs": epochs,
+        "budget.seconds": seconds,
+    }
+    asked = requested_study(study, options, changes or ())
+    raise typer.Exit(launch(asked, out / asked.name, address=address, quiet=quiet))
+
+
+@app.command()
+def validate(study: StudyFile, changes: Changes = None) -> None:
+    """Check a study file and everything that it names; nothing is trained or written."""
+    from search.problem import Problem
+    from search.study import Study
+
+    checked = Study.load(study, changes or ())
+    problem = Problem.of(checked)
+    typer.echo(
+        f"{study} is right: {', '.join(problem.spaces)} on {checked.benchmark_name} "
+        f"({len(problem.dataset.train):,} examples to train on), judged by {problem.metric.name}"
+    )
+
+
+@app.command()
+def resume(
+    directory: StudyFolder,
+    trials_per_family: TrialsPerFamily = None,
+    seconds: Seconds = None,
+    add_family: Annotated[
+        list[str] | None, typer.Option(metavar="FAMILY", help="One more family.")
+    ] = None,
+    changes: Changes = None,
+    address: Address = None,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a study that was interrupted, or that is to have more budget or families."""
+    from search.launch import launch
+    from search.request import extended_study, study_folder
+
+    folder = study_folder(directory)
+    options = {"budget.trials_per_family": trials_per_family, "budget.seconds": seconds}
+    asked = extended_study(folder, options, add_family or (), changes or ())
+    raise typer.Exit(launch(asked, folder, resume=True, address=address, quiet=quiet))
+
+
+@app.command()
+def status(directories: StudyFolders = None) -> None:
+    """Where studies stand, whether they run or not."""
+    from search.status import status_text
+
+    typer.echo(status_text(directories or [RESULTS]), nl=False)
+
+
+@app.command("watch")
+def watch_study(directory: StudyFolder) -> None:
+    """Follow a running study until it ends, or until Ctrl-C, which leaves it running."""
+    from search.request import study_folder
+    from search.watch import watch
+
+    watch(study_folder(directory))
+
+
+@app.command()
+def leaderboard(
+    directories: StudyFolders = None,
+    by: Annotated[
+        Literal["family", "pair", "trial"], typer.Option(help="What a row is about.")
+    ] = "family",
+    output_format: Annotated[
+        Literal["table", "markdown", "csv", "json", "parquet"], typer.Option("--format")
+    ] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+) -> None:
+    """Who won, by how much and how surely; of one study or of many."""
+    from search.leaderboard import Leaderboard
+
+    board = Leaderboard(*(directories or [RESULTS]))
+    if output is None:
+        typer.echo(board.text(by, output_format), nl=False)
+    else:
+        board.write(output, by, output_format)
+
+
+@app.command()
+def report(
+    directory: StudyFolder,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE.html", help="DIR/report.html if none."),
+    ] = None,
+) -> None:
+    """Write the study as one page: verdict, leaderboard, charts, cost, how to repeat it."""
+    from search.report import write_report
+    from search.request import study_folder
+
+    typer.echo(f"the report is in {write_report(study_folder(directory), output)}")
+
+
+@app.command()
+def export(
+    directory: StudyFolder,
+    family: Annotated[str | None, typer.Option(help="The best of this family.")] = None,
+    trial: Annotated[int | None, typer.Option(metavar="N", help="This very trial.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT", help="The new folder; DIR/best if none."),
+    ] = None,
+) -> None:
+    """Write a trained model to a folder, with config, numbers and card: the winner, or another."""
+    from search.export import BEST, best_of_family, export_trial, numbered, winner
+    from search.request import study_folder
+
+    if family is not None and trial is not None:
+        raise ValueError("a model is exported by --family or by --trial, got both")
+    choose = winner if family is None else best_of_family(family)
+    folder = study_folder(directory)
+    target = output or folder / BEST
+    chosen = export_trial(folder, target, choose if trial is None else numbered(trial))
+    typer.echo(f"trial {chosen.trial} ({chosen.family}) is in {target}")
+
+
+@app.command()
+def train(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG.toml", help="Such as best/config.toml.")
+    ],
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Another number of epochs.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of torch.")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code that came with an exported model.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train one configuration in this process; one that was exported meets its value again."""
+    from search.solo import train_alone
+
+    options = {"seed": seed, "epochs": epochs, "threads": threads}
+    given = {name: value for name, value in options.items() if value is not None}
+    train_alone(config, given, trust=trust, say=(lambda line: None) if quiet else typer.echo)
+
+
+@app.command()
+def spaces(
+    family: Annotated[str | None, typer.Argument(metavar="FAMILY")] = None,
+    causal: Annotated[bool, typer.Option("--causal", help="For tasks without a future.")] = False,
+    output_format: OutputFormat = "table",
+) -> None:
+    """The families; or what may vary in one: model and training, with ranges and defaults."""
+    from search.listing import families_text, space_text
+
+    if family is None:
+        typer.echo(families_text(output_format), nl=False)
+    else:
+        typer.echo(space_text(family, output_format, causal=causal), nl=False)
+
+
+@app.command()
+def check(
+    family: Annotated[str, typer.Argument(metavar="FILE.py:Class", help="Or a built-in family.")],
+) -> None:
+    """Try on a family of your own everything that the built-in ones promise."""
+    from trainers.catalog import load_family
+    from trainers.checks import check_family
+
+    findings = check_family(load_family(family))
+    for finding in findings:
+        typer.echo(f"{'advice' if finding.advice else 'broken'}: {finding.message}")
+    broken = sum(not finding.advice for finding in findings)
+    if broken:
+        raise ValueError(f"{family} must keep every promise, it breaks {broken}")
+    typer.echo(f"{family} keeps every promise")
+
+
+@benchmarks_app.callback(invoke_without_command=True)
+def benchmarks(ctx: typer.Context) -> None:
+    """The benchmarks; without a command, the list."""
+    if ctx.invoked_subcommand is None:
+        list_benchmarks()
+
+
+@benchmarks_app.command("list")
+def list_benchmarks(output_format: OutputFormat = "table") -> None:
+    """All benchmarks."""
+    from search.listing import benchmarks_text
+
+    typer.echo(benchmarks_text(output_format), nl=False)
+
+
+@benchmarks_app.command("show")
+def show_benchmark(name: BenchmarkName, output_format: OutputFormat = "table") -> None:
+    """All about one benchmark."""
+    from search.listing import benchmark_text
+
+    typer.echo(benchmark_text(name, output_format), nl=False)
+
+
+@benchmarks_app.command("fetch")
+def fetch_benchmark(name: BenchmarkName) -> None:
+    """Download a benchmark's files into the cache, or check those that are there."""
+    from search.listing import fetch_text
+
+    typer.echo(fetch_text(name), nl=False)

@@ -1,0 +1,156 @@
+"""From a study's directory to an exported model: the winner, or a trial that one asks for."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from search.index import summarize
+from search.log import read_events
+from search.problem import Problem
+from search.sources import stored_sources
+from search.standing import Standing, standings
+from search.store import ENVIRONMENT, checkpoint_path, read_study
+from search.study import Study
+from search.summary import StudySummary, TrialSummary
+from search.trial import State
+from spaces import did_you_mean
+from trainers.batching import DeviceData
+from trainers.card import Numbers, OverSeeds
+from trainers.export import export
+from trainers.loop import Training
+from trainers.recipe import Recipe, Source
+
+BEST = "best"
+
+Choose = Callable[[StudySummary], tuple[TrialSummary, OverSeeds | None]]
+
+
+def export_trial(directory: Path, folder: Path, choose: Choose) -> TrialSummary:
+    """Export one trial of the study in `directory` to `folder`; returns the trial.
+
+    Args:
+        choose: Which one, with what its configuration reached over seeds; see `winner`,
+            `best_of_family` and `numbered`.
+
+    Raises:
+        ValueError: There is no such trial, or none that is complete.
+        OSError: A file cannot be read or written; checkpoints of most trials are not kept.
+    """
+    study, summary = read_study(directory), summarize(directory)
+    trial, over_seeds = choose(summary)
+    problem = Problem.of(study, stored_sources(directory))
+    training = _trained(trial, study, problem, checkpoint_path(directory, trial.trial))
+    export(
+        folder,
+        recipe=_recipe(trial, study, problem),
+        dataset=problem.dataset,
+        weights=training.best_weights(),
+        numbers=Numbers(
+            metric=problem.metric,
+            valid=training.best_value,
+            valid_epoch=training.best_epoch,
+            parameters=training.parameters,
+            train_seconds=trial.train_seconds,
+            test=_test_metrics(directory, trial.trial),
+            test_over_seeds=over_seeds,
+        ),
+        environment=json.loads((directory / ENVIRONMENT).read_text("utf-8")),
+    )
+    return trial
+
+
+def winner(summary: StudySummary) -> tuple[TrialSummary, OverSeeds | None]:
+    """The family that ranks first on the leaderboard, and of its runs the best on validation.
+
+    Raises:
+        ValueError: No trial is complete.
+    """
+    for standing in standings(summary):
+        run = _best_run(summary, standing)
+        if run is not None:
+            return run, _over_seeds(standing)
+    raise ValueError(f"study {summary.study!r} must have a complete trial to export, got none")
+
+
+def best_of_family(family: str) -> Choose:
+    """The best run of one family."""
+
+    def choose(summary: StudySummary) -> tuple[TrialSummary, OverSeeds | None]:
+        if family not in summary.families:
+            hint = did_you_mean(family, set(summary.families))
+            raise ValueError(f"study {summary.study!r} has no family {family!r}{hint}")
+        standing = next(each for each in standings(summary) if each.family == family)
+        run = _best_run(summary, standing)
+        if run is None:
+            raise ValueError(f"family {family!r} must have a complete trial to export, got none")
+        return run, _over_seeds(standing)
+
+    return choose
+
+
+def numbered(number: int) -> Choose:
+    """The trial of that number."""
+
+    def choose(summary: StudySummary) -> tuple[TrialSummary, OverSeeds | None]:
+        if number not in summary.trials:
+            raise ValueError(f"study {summary.study!r} has no trial {number}")
+        trial = summary.trials[number]
+        if trial.state != State.complete:
+            raise ValueError(f"trial {number} must be complete to be exported, it is {trial.state}")
+        return trial, None
+
+    return choose
+
+
+def _best_run(summary: StudySummary, standing: Standing) -> TrialSummary | None:
+    """The best complete one of the runs that the family is judged by: finalists, if it has any."""
+    trials = [trial for trial in summary.trials.values() if trial.family == standing.family]
+    chosen = standing.best and standing.best.trial
+    finalists = [trial for trial in trials if trial.finalist_of == chosen]
+    runs = [
+        trial
+        for trial in (finalists if standing.tests else trials)
+        if trial.state == State.complete and trial.best is not None
+    ]
+    return min(runs, key=lambda trial: summary.loss(trial.best or 0.0), default=None)
+
+
+def _over_seeds(standing: Standing) -> OverSeeds | None:
+    test = standing.test
+    return OverSeeds(test.mean, test.low, test.high, len(standing.tests)) if test else None
+
+
+def _recipe(trial: TrialSummary, study: Study, problem: Problem) -> Recipe:
+    text = problem.sources.get(trial.family)
+    file = Path(trial.family.rpartition(":")[0]).name
+    return Recipe(
+        benchmark={"name": study.benchmark_name, **study.benchmark_options},
+        config=json.loads(trial.config),
+        seed=trial.seed,
+        epochs=study.budget.epochs,
+        threads=study.resources.cpus_per_trial,
+        metric=problem.metric.name,
+        source=None if text is None else Source(file, text),
+    )
+
+
+def _trained(trial: TrialSummary, study: Study, problem: Problem, checkpoint: Path) -> Training:
+    """The training as its last checkpoint has it."""
+    training = Training(
+        problem.families[trial.family],
+        json.loads(trial.config),
+        DeviceData(problem.dataset),
+        seed=trial.seed,
+        epochs=study.budget.epochs,
+        metric=problem.metric.name,
+    )
+    training.restore(checkpoint)
+    return training
+
+
+def _test_metrics(directory: Path, number: int) -> dict[str, Any]:
+    for event in read_events(directory):
+        if event["event"] == "tested" and event["trial"] == number:
+            return dict(event["test"])
+    return {}

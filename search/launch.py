@@ -1,0 +1,52 @@
+"""A study run for a person: progress, the leaderboard, the exported winner."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from search.export import BEST, export_trial, winner
+from search.leaderboard import Leaderboard
+from search.log import read_events
+from search.progress import Progress
+from search.runner import run_study
+from search.study import Study
+
+COMPLETE, NOTHING_COMPLETE = 0, 1
+
+
+def launch(
+    study: Study,
+    directory: Path,
+    *,
+    resume: bool = False,
+    address: str | None = None,
+    quiet: bool = False,
+) -> int:
+    """Run or resume a study, print its leaderboard and export its winner; the exit code.
+
+    Raises:
+        KeyboardInterrupt, ValueError, OSError, RuntimeError: As `run_study`.
+    """
+    console, errors = Console(), Console(stderr=True)
+    earlier = list(read_events(directory)) if resume else []
+    shown = Console(quiet=True) if quiet else console
+    try:
+        with Progress(study, shown, earlier=earlier) as progress:
+            end = run_study(study, directory, resume=resume, address=address, see=progress.see)
+    except KeyboardInterrupt:
+        if directory.exists():
+            say(errors, f"everything is saved; go on with: seqtune resume {directory}")
+        raise
+    if not end.complete:
+        cause = f": most often {end.commonest_cause}" if end.commonest_cause else ""
+        say(errors, f"no trial of {directory} completed{cause}")
+        return NOTHING_COMPLETE
+    say(console, Leaderboard(directory).text())
+    best = export_trial(directory, directory / BEST, winner)
+    say(console, f"The best model, trial {best.trial} ({best.family}), is in {directory / BEST}")
+    return COMPLETE
+
+
+def say(console: Console, text: str) -> None:
+    """Print text as it is."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,29 @@
+"""Options and arguments that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
+StudyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder.")]
+StudyFolders = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="DIR", help="Studies' folders, or folders of studies; ./results if none."
+    ),
+]
+BenchmarkName = Annotated[str, typer.Argument(metavar="NAME", help="The benchmark's name.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change any key, such as budget.epochs=5."),
+]
+TrialsPerFamily = Annotated[int | None, typer.Option(help="Trials that each family may begin.")]
+Seconds = Annotated[float | None, typer.Option(help="Wall-clock seconds of the search.")]
+Address = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="A running Ray cluster; else this machine.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
+OutputFormat = Annotated[
+    Literal["table", "json"], typer.Option("--format", help="A table for people, or JSON.")
+]

@@ -1,0 +1,151 @@
+"""The card of an exported model: what it is, how it was trained, its numbers, how to load it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainers.recipe import Recipe
+from trainers.tasks import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class OverSeeds:
+    """A mean over seeds and, from two seeds on, its 95 % interval."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What was measured of a model.
+
+    Args:
+        valid: The best validation value of the exported weights, reached in `valid_epoch`.
+        test: Their metrics on the test split; empty if they never saw it.
+        test_over_seeds: The objective on the test split over all seeds of this configuration.
+    """
+
+    metric: Metric
+    valid: float
+    valid_epoch: int
+    parameters: int
+    train_seconds: float
+    test: Mapping[str, float]
+    test_over_seeds: OverSeeds | None
+
+
+def card(recipe: Recipe, numbers: Numbers, environment: Mapping[str, Any]) -> str:
+    """The card as Markdown.
+
+    Args:
+        environment: What the study recorded; versions and commit are taken from it.
+    """
+    benchmark = recipe.benchmark["name"]
+    trust = ", trust=True" if recipe.source else ""
+    warning = WARNING.format(file=recipe.source.file) if recipe.source else ""
+    return CARD.format(
+        family=recipe.family,
+        benchmark=benchmark,
+        options=_list(recipe.options) or "- none\n",
+        settings=_list(_leaves(recipe.config)),
+        seed=recipe.seed,
+        epochs=recipe.epochs,
+        threads=recipe.threads,
+        parameters=f"{numbers.parameters:,}",
+        train_seconds=f"{numbers.train_seconds:.0f}",
+        version=environment.get("seqtune"),
+        torch=environment.get("libraries", {}).get("torch"),
+        commit=environment.get("commit") or "not recorded",
+        table=_table(numbers),
+        test=TESTED if numbers.test else UNTESTED,
+        warning=warning,
+        trust=trust,
+    )
+
+
+def _table(numbers: Numbers) -> str:
+    metric = numbers.metric
+    direction = "higher" if metric.maximize else "lower"
+    rows = [
+        f"| {metric.name} on valid, best of all epochs (epoch {numbers.valid_epoch}) "
+        f"| {numbers.valid:.6g} |"
+    ]
+    rows += [
+        f"| {name} on test, this model | {value:.6g} |" for name, value in numbers.test.items()
+    ]
+    if mean := numbers.test_over_seeds:
+        between = "" if mean.low is None else f" ({mean.low:.6g} to {mean.high:.6g})"
+        rows.append(
+            f"| {metric.name} on test, mean of {mean.seeds} seeds (95 % interval) "
+            f"| {mean.mean:.6g}{between} |"
+        )
+    head = f"| {metric.name}: {metric.unit}, {direction} is better | value |\n|---|---|\n"
+    return head + "\n".join(rows)
+
+
+def _leaves(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        here = f"{path}{name}"
+        leaves |= _leaves(value, f"{here}/") if isinstance(value, Mapping) else {here: value}
+    return leaves
+
+
+def _list(values: Mapping[str, Any]) -> str:
+    return "".join(f"- `{name}`: `{value}`\n" for name, value in values.items())
+
+
+TESTED = """The test split was measured once, with the weights of that epoch; a
+family's rank on the leaderboard of its study rests on that."""
+UNTESTED = "The test split has not been measured."
+
+WARNING = """
+The model is a user's own class. Its text is `{file}` in this folder and runs with all your rights
+when the model is loaded: read it first.
+"""
+
+CARD = """# {family} on {benchmark}
+
+A sequence model found, trained and exported by seqtune {version}.
+
+## Numbers
+
+{table}
+
+{parameters} parameters, trained in {train_seconds} seconds. Settings and epoch were chosen on the
+validation split. {test}
+
+## How it was trained
+
+Seed {seed}, {epochs} epochs, {threads} CPU thread(s), torch {torch}, commit {commit}. Settings:
+
+{settings}
+Options of the benchmark:
+
+{options}
+`seqtune train config.toml` trains it again; on the same machine, with the same versions, it meets
+the validation value again.
+
+## How to load it
+{warning}
+```python
+from trainers.export import load
+
+model = load("."{trust})         # a torch.nn.Module in evaluation mode
+outputs = model(inputs, mask)    # inputs (batch, time, size); mask (batch, time), True where real
+```
+
+`preprocessing.json` says what the task is and what was done to the raw data; inputs have to be
+prepared in the same way.
+
+| file | holds |
+|---|---|
+| `config.toml` | benchmark, settings, seed, epochs and threads: all that training needs |
+| `weights.safetensors` | the weights of the best validation epoch |
+| `metrics.json` | the numbers above |
+| `preprocessing.json` | task, scaler, vocabulary, classes |
+| `environment.json` | versions, machine, commit |
+"""

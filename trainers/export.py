@@ -1,0 +1,111 @@
+"""A trained model as a folder, and the model read back from it."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from trainers.card import Numbers, card
+from trainers.catalog import load_family
+from trainers.dataset import Dataset
+from trainers.model import SequenceModel, build_model
+from trainers.recipe import CONFIG_FILE, Recipe
+from trainers.tasks import task_from_json
+
+WEIGHTS_FILE = "weights.safetensors"
+METRICS_FILE = "metrics.json"
+ENVIRONMENT_FILE = "environment.json"
+PREPROCESSING_FILE = "preprocessing.json"
+CARD_FILE = "README.md"
+
+
+def export(
+    folder: Path,
+    *,
+    recipe: Recipe,
+    dataset: Dataset,
+    weights: Mapping[str, Tensor],
+    numbers: Numbers,
+    environment: Mapping[str, Any],
+) -> None:
+    """Write a trained model into `folder`, whole or not at all; an earlier export is replaced.
+
+    Args:
+        dataset: What it was trained on; only its task and its preprocessing are kept.
+
+    Raises:
+        FileExistsError: The folder holds something else than an export.
+        OSError: It cannot be written.
+    """
+    if folder.exists() and not (folder / CONFIG_FILE).exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} must be empty or an earlier export, got other files there")
+    folder = folder.resolve()
+    draft = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
+    try:
+        draft.mkdir(parents=True)
+        save_file(
+            {name: value.contiguous() for name, value in weights.items()}, draft / WEIGHTS_FILE
+        )
+        for name, text in _texts(recipe, dataset, numbers, environment).items():
+            (draft / name).write_text(text, encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def load(folder: str | Path, *, trust: bool = False) -> SequenceModel:
+    """The exported model, on the CPU and ready to predict.
+
+    Args:
+        trust: Run the user's own class that comes with the export; needed for such a model only.
+
+    Raises:
+        FileNotFoundError: The folder holds no export.
+        ValueError: The model needs code of the folder's and `trust` is not given, or the files do
+            not belong together.
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG_FILE).exists():
+        raise FileNotFoundError(f"{folder} holds no exported model: it has no {CONFIG_FILE}")
+    recipe = Recipe.read(folder / CONFIG_FILE)
+    if recipe.source and not trust:
+        raise ValueError(
+            f"{folder} must be trusted before its {recipe.source.file} is run: "
+            f"read that file, then give trust=True"
+        )
+    family = load_family(recipe.family, recipe.source_text)
+    task = task_from_json(json.loads((folder / PREPROCESSING_FILE).read_text("utf-8"))["task"])
+    model = build_model(family, recipe.config, task, seed=recipe.seed)
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS_FILE} does not fit its config: {error}") from None
+    return model.eval()
+
+
+def _texts(
+    recipe: Recipe, dataset: Dataset, numbers: Numbers, environment: Mapping[str, Any]
+) -> dict[str, str]:
+    """Every file of the folder but the weights."""
+    kept = {"task": dataset.task.to_json(), **dataset.preprocessing}
+    source = {recipe.source.file: recipe.source.text} if recipe.source else {}
+    return source | {
+        CONFIG_FILE: recipe.to_toml(),
+        METRICS_FILE: _json(asdict(numbers)),
+        ENVIRONMENT_FILE: _json(environment),
+        PREPROCESSING_FILE: _json(kept),
+        CARD_FILE: card(recipe, numbers, environment),
+    }
+
+
+def _json(tree: Mapping[str, Any]) -> str:
+    return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
