@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -251,3 +252,16 @@ def test_types_of_a_batch_follow_from_the_task():
     assert Tagging(classes=3).input_dtype == torch.float32
     assert Tagging(classes=3).target_dtype == torch.int64
     assert MultilabelFrames(labels=3).target_dtype == torch.float32
+
+
+def test_an_example_counts_by_how_far_it_moves_the_metric():
+    """Left out, an example moves the ratio of the rest by its loss's distance from the mean."""
+    count, scores = np.array([1.0, 5.0, 40.0, 4.0]), np.array([3.0, 10.0, 80.0, 7.0])
+    losses = Regression().example_losses({"count": count, "mse": scores}, "mse")
+    assert losses.mean() == pytest.approx(2.0)
+    assert losses[1:3] == pytest.approx([2.0, 2.0])  # as usual, be they ever so long
+    for index, loss in enumerate(losses):
+        rest = np.arange(4) != index
+        left_out = scores[rest].sum() / count[rest].sum()
+        moved = (2.0 - left_out) * count[rest].sum() / count.mean()
+        assert loss - 2.0 == pytest.approx(moved)

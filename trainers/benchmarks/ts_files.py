@@ -1,6 +1,6 @@
 """Read `.ts` files, the text format of the UCR and UEA archives of time series."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -46,21 +46,46 @@ def read_ts(path: Path) -> LabelledSeries:
     Raises:
         ValueError: The file is not such a file; the message names the line.
     """
+    header, cases, labels = _read_cases(path, _check_classes)
+    codes = []
+    for number, label in labels:
+        if label.strip() not in header.classes:
+            allowed = ", ".join(header.classes)
+            _refuse(path, number, f"the class must be one of {allowed}, got {label!r}")
+        codes.append(header.classes.index(label.strip()))
+    return LabelledSeries(cases, np.array(codes, dtype=np.int64), header.classes)
+
+
+def read_ts_numbers(path: Path) -> tuple[list[np.ndarray], np.ndarray]:
+    """Read a file of series with a number each: (time, channels) each, and (cases,) float64.
+
+    Raises:
+        ValueError: The file is not such a file; the message names the line.
+    """
+    _, cases, labels = _read_cases(path, _check_numbers)
+    numbers = [_read_channel(path, number, label) for number, label in labels]
+    return cases, np.concatenate(numbers)
+
+
+def _read_cases(
+    path: Path, check: Callable[[Path, int, _Header], None]
+) -> tuple[_Header, list[np.ndarray], list[tuple[int, str]]]:
+    """The header, the series, and each one's label with the number of its line."""
     lines = path.read_text("utf-8").split("\n")
     header, first = _read_header(path, lines)
+    check(path, first, header)
+    if header.says("timestamps", "true"):
+        _refuse(path, first, "series with time stamps cannot be read: values alone are expected")
     cases, labels = [], []
     for number, line in enumerate(lines[first:], first + 1):
         if line.strip():
             *channels, label = line.strip().split(":")
             cases.append(_read_case(path, number, channels, header))
-            if label.strip() not in header.classes:
-                allowed = ", ".join(header.classes)
-                _refuse(path, number, f"the class must be one of {allowed}, got {label!r}")
-            labels.append(header.classes.index(label.strip()))
+            labels.append((number, label))
     if not cases:
         raise ValueError(f"{path}: there must be at least one case after @data, got none")
     _check_alike(path, cases, header)
-    return LabelledSeries(cases, np.array(labels, dtype=np.int64), header.classes)
+    return header, cases, labels
 
 
 def _read_header(path: Path, lines: list[str]) -> tuple[_Header, int]:
@@ -68,7 +93,6 @@ def _read_header(path: Path, lines: list[str]) -> tuple[_Header, int]:
     header = _Header()
     for number, line in enumerate(lines, 1):
         if line.strip().lower() == "@data":
-            _check_header(path, number, header)
             return header, number
         if line.startswith("@"):
             header.read(line)
@@ -77,11 +101,14 @@ def _read_header(path: Path, lines: list[str]) -> tuple[_Header, int]:
     raise ValueError(f"{path}: there must be a line @data, got none")
 
 
-def _check_header(path: Path, number: int, header: _Header) -> None:
+def _check_classes(path: Path, number: int, header: _Header) -> None:
     if not header.tags.get("classlabel", "").startswith("true") or len(header.classes) < 2:
         _refuse(path, number, "a line `@classLabel true A B ...` must name at least two classes")
-    if header.says("timestamps", "true"):
-        _refuse(path, number, "series with time stamps cannot be read: values alone are expected")
+
+
+def _check_numbers(path: Path, number: int, header: _Header) -> None:
+    if not header.tags.get("targetlabel", "").startswith("true"):
+        _refuse(path, number, "a line `@targetLabel true` must say that cases end in a number")
 
 
 def _read_case(path: Path, number: int, channels: list[str], header: _Header) -> np.ndarray:
