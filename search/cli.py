@@ -1,55 +1,31 @@
 """The command line. A command loads only what it needs, so heavy imports stand inside functions."""
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
+from search.commands import Commands
 from search.options import (
     Address,
     BenchmarkName,
     Changes,
+    Column,
+    Columns,
     OutputFormat,
+    OwnFiles,
     Quiet,
     Seconds,
     StudyFile,
     StudyFolder,
     StudyFolders,
+    Tracker,
     TrialsPerFamily,
 )
 
 RESULTS = Path("results")
-
-
-class Commands(TyperGroup):
-    """All commands; what goes wrong in one becomes a message on stderr and an exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command.
-
-        Raises:
-            typer.Exit: With 2 for what a user can mend, 1 for what gave up, 128 + signal for an
-                interruption.
-        """
-        try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort):  # both are RuntimeErrors
-            raise
-        except KeyboardInterrupt as interrupt:
-            signum = getattr(interrupt, "signum", signal.SIGINT)
-            typer.echo(f"seqtune: {str(interrupt) or 'interrupted'}", err=True)
-            raise typer.Exit(128 + signum) from None
-        except BrokenPipeError:  # the reader of a pipe has seen enough
-            raise
-        except (ValueError, OSError, RuntimeError) as error:
-            if ctx.params["debug"]:
-                raise
-            typer.echo(f"seqtune: {message(error)}", err=True)
-            raise typer.Exit(1 if isinstance(error, RuntimeError) else 2) from None
 
 
 app = typer.Typer(
@@ -69,13 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # whoever meets an error adds --debug at the end of the line
     first = ["--debug"] if "--debug" in given else []
     app(args=first + [word for word in given if word != "--debug"], prog_name="seqtune")
-
-
-def message(error: Exception) -> str:
-    """What went wrong, without Python's or the system's numbers."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
 
 
 def show_version(wanted: bool) -> None:
@@ -109,6 +78,14 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command line
     benchmark: Annotated[
         str | None, typer.Option(help="A benchmark's name, instead of a study file.")
     ] = None,
+    data: OwnFiles = None,
+    task: Annotated[str | None, typer.Option(help="What is asked of your own data.")] = None,
+    time: Column = None,
+    id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN")] = None,
+    target: Columns = None,
+    text: Column = None,
+    group: Column = None,
+    horizon: Annotated[int | None, typer.Option(help="Steps to forecast.")] = None,
     families: Annotated[str | None, typer.Option(metavar="A,B,...", help="Who competes.")] = None,
     trials_per_family: TrialsPerFamily = None,
     epochs: Annotated[int | None, typer.Option(help="The most epochs of one trial.")] = None,
@@ -128,6 +105,14 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command line
 
     options = {
         "benchmark": benchmark,
+        "data.data": [str(file) for file in data or ()] or None,
+        "data.task": task,
+        "data.time": time,
+        "data.id": id_,
+        "data.target": target,
+        "data.text": text,
+        "data.group": group,
+        "data.horizon": horizon,
         "families": families and [family.strip() for family in families.split(",")],
         "name": name,
         "seed": seed,
@@ -147,6 +132,8 @@ def validate(study: StudyFile, changes: Changes = None) -> None:
 
     checked = Study.load(study, changes or ())
     problem = Problem.of(checked)
+    for line in problem.account:
+        typer.echo(line)
     typer.echo(
         f"{study} is right: {', '.join(problem.spaces)} on {checked.benchmark_name} "
         f"({len(problem.dataset.train):,} examples to train on), judged by {problem.metric.name}"
@@ -216,6 +203,19 @@ def leaderboard(
 
 
 @app.command()
+def compare(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR")],
+    output_format: Annotated[
+        Literal["table", "markdown", "json"], typer.Option("--format")
+    ] = "table",
+) -> None:
+    """Families over several studies: mean ranks, Friedman and Nemenyi tests."""
+    from search.comparison import Comparison
+
+    typer.echo(Comparison.of(*directories).text(output_format), nl=False)
+
+
+@app.command()
 def report(
     directory: StudyFolder,
     output: Annotated[
@@ -235,22 +235,26 @@ def export(
     directory: StudyFolder,
     family: Annotated[str | None, typer.Option(help="The best of this family.")] = None,
     trial: Annotated[int | None, typer.Option(metavar="N", help="This very trial.")] = None,
+    to: Annotated[Tracker | None, typer.Option(help="All trials, for this tool.")] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="OUT", help="The new folder; DIR/best if none."),
     ] = None,
 ) -> None:
     """Write a trained model to a folder, with config, numbers and card: the winner, or another."""
-    from search.export import BEST, best_of_family, export_trial, numbered, winner
     from search.request import study_folder
 
-    if family is not None and trial is not None:
-        raise ValueError("a model is exported by --family or by --trial, got both")
-    choose = winner if family is None else best_of_family(family)
     folder = study_folder(directory)
-    target = output or folder / BEST
-    chosen = export_trial(folder, target, choose if trial is None else numbered(trial))
-    typer.echo(f"trial {chosen.trial} ({chosen.family}) is in {target}")
+    if to is not None:
+        from search.tracking import track
+
+        if family is not None or trial is not None:
+            raise ValueError("--to takes the whole study, without --family and --trial")
+        typer.echo(track(folder, to, output))
+        return
+    from search.export import export_model
+
+    typer.echo(export_model(folder, output, family=family, trial=trial))
 
 
 @app.command()

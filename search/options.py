@@ -23,7 +23,17 @@ Seconds = Annotated[float | None, typer.Option(help="Wall-clock seconds of the s
 Address = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="A running Ray cluster; else this machine.")
 ]
+OwnFiles = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Your own data, instead of a benchmark."),
+]
+Column = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of your own data.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--target", "--label", metavar="COLUMN", help="What to predict."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
 OutputFormat = Annotated[
     Literal["table", "json"], typer.Option("--format", help="A table for people, or JSON.")
 ]
+Tracker = Literal["tensorboard", "optuna", "mlflow"]

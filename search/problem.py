@@ -1,15 +1,15 @@
 """A study resolved: its data, and for each family the class and what may vary."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from search.family import search_methods
 from search.study import Study
 from spaces import SearchSpace, did_you_mean, narrow, searched
 from trainers.backbone import Backbone
-from trainers.benchmarks import find_benchmark, load_benchmark
 from trainers.catalog import family_source, family_space, load_family
+from trainers.data_source import account, load_data, usual_metric
 from trainers.dataset import Dataset
 from trainers.tasks import Metric, Task
 
@@ -27,6 +27,7 @@ class Problem:
         families: The class of each family, by its name in the study.
         sources: Source text of those families that are a user's own.
         spaces: What may vary in each family, narrowed as the study says.
+        account: What was found in a user's own data, in lines.
     """
 
     dataset: Dataset
@@ -34,6 +35,7 @@ class Problem:
     families: dict[str, type[Backbone]]
     sources: dict[str, str]
     spaces: dict[str, SearchSpace]
+    account: list[str] = field(default_factory=list)
 
     @property
     def task(self) -> Task:
@@ -58,15 +60,16 @@ class Problem:
             if name not in families and name not in SHARED:
                 hint = did_you_mean(name, {*families, *SHARED})
                 raise ValueError(f"`space.{name}` must name a family of the study{hint}")
-        benchmark = find_benchmark(study.benchmark_name, study.benchmark_options)
-        dataset = load_benchmark(study.benchmark_name, study.benchmark_options)
+        usual = usual_metric(study.benchmark_name, study.benchmark_options)
+        dataset = load_data(study.benchmark_name, study.benchmark_options)
         spaces = {
             name: narrowed_space(name, family, dataset, study.space)
             for name, family in families.items()
         }
         own = {name: text for name, text in texts.items() if text is not None}
-        metric = dataset.task.metric(study.metric or benchmark.metric)
-        return cls(dataset, metric, families, own, spaces)
+        metric = dataset.task.metric(study.metric or usual)
+        said = account(study.benchmark_name, dataset)
+        return cls(dataset, metric, families, own, spaces, said)
 
 
 def narrowed_space(

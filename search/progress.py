@@ -20,7 +20,7 @@ from search.trial import State
 REFRESHES_PER_SECOND = 2
 FIRST_LINE_SECONDS = 2.0
 LINE_SHARE = 1 / 20  # of the time gone by: a run of a whole day prints fewer than 200 lines
-FATES = (State.running, State.paused, State.complete, State.pruned, State.failed)
+FATES = (State.running, State.complete, State.pruned, State.failed, State.paused)
 
 
 class Progress:
@@ -83,6 +83,8 @@ class Progress:
         """Take in what has just been written to the log."""
         with self._drawing:
             self._summary.add(event)
+        for line in event["account"] if event["event"] == "data" else ():
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         if not self._console.is_terminal and self._elapsed >= self._next_line:
             self._console.print(self.line(), markup=False, highlight=False, soft_wrap=True)
             wait = max(FIRST_LINE_SECONDS, self._elapsed * LINE_SHARE)
@@ -153,7 +155,7 @@ def progress_block(summary: StudySummary, title: str) -> Block:
     metric = summary.metric or "value"
     return Block(
         title=title,
-        headings=["family", f"best {metric}", "epoch", *FATES, "finalists", "training"],
+        headings=["family", f"best {metric}", "training", *FATES, "epoch"],
         words=frozenset({"family"}),
         cells=[_cells(summary, family) for family in summary.families],
         notes=_notes(summary),
@@ -165,14 +167,12 @@ def _cells(summary: StudySummary, family: str) -> list[str]:
     search = [trial for trial in trials if trial.finalist_of is None]
     fates = Counter(trial.state for trial in search)
     best = _best(summary, search)
-    tested = sum(trial.test is not None for trial in trials)
     return [
         family,
         number(best.best if best else None),
-        count(best.best_epoch if best else None),
-        *(count(fates[fate]) for fate in FATES),
-        count(tested),
         seconds(_train_seconds(trials)),
+        *(count(fates[fate]) for fate in FATES),
+        count(best.best_epoch if best else None),
     ]
 
 

@@ -14,7 +14,7 @@ TRIALS_PER_FAMILY = 16  # where no budget is given
 def requested_study(
     file: Path | None, options: Mapping[str, Any], changes: Iterable[str] = ()
 ) -> Study:
-    """The study of a file or of `options["benchmark"]`.
+    """The study of a file, of `options["benchmark"]` or of `options["data.data"]`.
 
     Args:
         options: By dotted key, such as `budget.epochs`; None is an option that was not given.
@@ -22,12 +22,31 @@ def requested_study(
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: There is neither file nor benchmark, or both, or the study is wrong.
+        ValueError: There is none of the three, or several, or the study is wrong.
     """
-    if (file is None) == (options["benchmark"] is None):
-        raise ValueError("a run needs a study file or --benchmark NAME, one of the two")
-    mapping = _of_benchmark(options) if file is None else read_toml(file)
-    return Study.from_mapping(override(merge(mapping, options), changes))
+    asked = [file, options["benchmark"], options["data.data"]]
+    if sum(one is not None for one in asked) != 1:
+        raise ValueError("a run needs a study file, --benchmark NAME or --data FILE, one of them")
+    mapping = _of_options(options) if file is None else read_toml(file)
+    whole = override(merge(mapping, options), changes)
+    return Study.from_mapping(anchored(whole, Path() if file is None else file.parent))
+
+
+def anchored(mapping: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A study whose own data files, where named without their folder, lie in `folder`."""
+    data = mapping.get("data")
+    if not isinstance(data, Mapping):
+        return dict(mapping)
+    files = {
+        key: [str((folder / path).absolute()) for path in _list(data[key])]
+        for key in ("data", "valid", "test")
+        if key in data
+    }
+    return {**mapping, "data": {**data, **files}}
+
+
+def _list(files: Any) -> list[Any]:
+    return list(files) if isinstance(files, list | tuple) else [files]
 
 
 def extended_study(
@@ -78,11 +97,11 @@ def merge(mapping: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
-def _of_benchmark(options: Mapping[str, Any]) -> dict[str, Any]:
+def _of_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """What a study is unless more is said."""
     limited = any(options[f"budget.{name}"] for name in ("trials_per_family", "seconds"))
     return {
-        "name": options["benchmark"],
+        "name": options["benchmark"] or Path(options["data.data"][0]).name.partition(".")[0],
         "families": list(FAMILIES),
         "budget": {} if limited else {"trials_per_family": TRIALS_PER_FAMILY},
     }

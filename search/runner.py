@@ -13,6 +13,7 @@ from search.events import Event
 from search.interruption import Interruption, catch_signals
 from search.packages import ROOT, check_packages
 from search.problem import Problem
+from search.ranges import write_ranges
 from search.retention import Retention
 from search.runner_leases import Crew, run_leases
 from search.sources import store_sources, unchanged_sources
@@ -125,6 +126,7 @@ def _run(
     with connect(address, code=ROOT) as session:
         crew = crew_of(study, problem, session)
         store.replace_study(study)  # not before all is found to be right
+        write_ranges(store.directory, problem.spaces)
         try:
             run_leases(
                 conductor,
@@ -181,6 +183,8 @@ class Journal:
             reader(event)
         if opening and not self.has_baseline:
             self.has_baseline = True
+            if self._problem.account:
+                self.record({"event": "data", "account": self._problem.account})
             with suppress(ValueError):  # there is none for this kind of task
                 self.record({"event": "baseline", **asdict(baseline(self._problem.dataset))})
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from search.cells import number
 from trainers.batching import DeviceData
-from trainers.benchmarks import load_benchmark
 from trainers.catalog import family_space, load_family
+from trainers.data_source import load_data
 from trainers.device import use_threads
 from trainers.loop import Diverged, Measurement, Training
 from trainers.recipe import Recipe
@@ -35,7 +35,7 @@ def train_alone(
             f"then give --trust"
         )
     family = load_family(recipe.family, recipe.source_text)
-    dataset = load_benchmark(str(recipe.benchmark["name"]), recipe.options)
+    dataset = load_data(str(recipe.benchmark["name"]), recipe.options)
     recipe = recipe.complete(family_space(family, dataset.task, len(dataset.train)))
     if recipe.threads is not None:
         use_threads(recipe.threads)

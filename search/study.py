@@ -177,6 +177,19 @@ class Study(Table):
     space: Annotated[dict[str, Any], BeforeValidator(_plain)] = {}
     """Narrowed ranges and fixed values, in tables by family; `training` and `head` are for all."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_data_are_a_benchmark(cls, mapping: Any) -> Any:
+        """`[data]` is short for the benchmark `own_data` with these options."""
+        if not isinstance(mapping, Mapping) or "data" not in mapping:
+            return mapping
+        rest = {key: value for key, value in mapping.items() if key != "data"}
+        if "benchmark" in rest:
+            raise ValueError("a study has either a `benchmark` or `data` of your own, got both")
+        if not isinstance(mapping["data"], Mapping):
+            raise ValueError("`data` must be a table that names `data` files and a `task`")
+        return {**rest, "benchmark": {"name": "own_data", **mapping["data"]}}
+
     @property
     def benchmark_name(self) -> str:
         """The benchmark's name without its options."""
