@@ -43,6 +43,12 @@ def p_value(value: float) -> str:
     return "<0.0001" if value < 0.0001 else f"{value:.2g}"
 
 
+def p_is(value: float) -> str:
+    """`p = 0.031`, `p < 0.0001`."""
+    text = p_value(value)
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
 def probability(value: float) -> str:
     """In percent, without claiming certainty: `97.3 %`, `>99.9 %`."""
     if value > 0.999:

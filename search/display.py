@@ -21,7 +21,7 @@ def family_block(summary: StudySummary) -> Block:
     headings = ["rank", "family", f"test {metric}", *([OVER_EXAMPLES] if wide else [])]
     headings += ["tie", f"valid {metric}", "epoch", "parameters", "training", "trials", *FATES]
     return Block(
-        title=_title(summary),
+        title=title(summary),
         headings=headings,
         words=frozenset({"family", "tie"}),
         cells=[_family_cells(place, wide=wide) for place in places],
@@ -33,7 +33,7 @@ def pair_block(summary: StudySummary) -> Block:
     """A study's families two by two, and the verdict."""
     verdict = Verdict.over(summary, standings(summary))
     return Block(
-        title=_title(summary),
+        title=title(summary),
         headings=["better", "worse", "ahead by", "corrected p", "P(better)", "beats", "seeds"],
         words=frozenset({"better", "worse", "beats"}),
         cells=[_pair_cells(pair) for pair in verdict.pairs],
@@ -46,18 +46,19 @@ def trial_block(summary: StudySummary) -> Block:
     headings = ["trial", "family", "state", "finalist of", "seed", f"valid {summary.metric or ''}"]
     headings += ["epoch", "epochs", "parameters", "training", "cause"]
     return Block(
-        title=_title(summary),
+        title=title(summary),
         headings=headings,
         words=frozenset({"family", "state", "cause"}),
         cells=[_trial_cells(trial) for trial in best_first(summary)],
     )
 
 
-def _title(summary: StudySummary) -> str:
-    title = f"{summary.study} on {summary.benchmark}" if summary.benchmark else summary.study
+def title(summary: StudySummary) -> str:
+    """The study, its benchmark and its metric."""
+    words = f"{summary.study} on {summary.benchmark}" if summary.benchmark else summary.study
     if summary.metric is None:
-        return title
-    return f"{title}: {summary.metric}, {'higher' if summary.maximize else 'lower'} is better"
+        return words
+    return f"{words}: {summary.metric}, {'higher' if summary.maximize else 'lower'} is better"
 
 
 def _family_cells(place: Standing, *, wide: bool) -> list[str]:

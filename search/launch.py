@@ -1,16 +1,19 @@
-"""A study run for a person: progress, the leaderboard, the exported winner."""
+"""A study run for a person: progress, leaderboard, exported winner, and what to run next."""
 
 from pathlib import Path
 
 from rich.console import Console
 
+from search.criticism import criticism
 from search.export import BEST, export_trial, winner
 from search.leaderboard import Leaderboard
 from search.log import read_events
+from search.next_study import next_study
 from search.progress import Progress
 from search.runner import run_study
 from search.study import Study
 
+NEXT = "next.toml"
 COMPLETE, NOTHING_COMPLETE = 0, 1
 
 
@@ -23,6 +26,8 @@ def launch(
     quiet: bool = False,
 ) -> int:
     """Run or resume a study, print its leaderboard and export its winner; the exit code.
+
+    What was weak about the search is said, and a study file that answers it is left as `next.toml`.
 
     Raises:
         KeyboardInterrupt, ValueError, OSError, RuntimeError: As `run_study`.
@@ -44,6 +49,10 @@ def launch(
     say(console, Leaderboard(directory).text())
     best = export_trial(directory, directory / BEST, winner)
     say(console, f"The best model, trial {best.trial} ({best.family}), is in {directory / BEST}")
+    (directory / NEXT).write_text(next_study(directory), encoding="utf-8")
+    for sentence in criticism(directory):
+        say(shown, f"Weakness: {sentence}")
+    say(shown, f"What to run next: seqtune run {directory / NEXT}")
     return COMPLETE
 
 

@@ -22,18 +22,18 @@ By trial, a row is about one trial, finalists included, with a `config.*` column
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from search.display import family_block, pair_block, trial_block
 from search.index import summarize
 from search.lock import living_writer
-from search.pairs import PairVerdict
 from search.standing import Standing, best_first, standings
 from search.store import LOCK, study_folders
 from search.summary import StudySummary, TrialSummary, interrupt
-from search.tables import Row, to_csv, to_json, to_markdown, to_terminal, write_parquet
+from search.tables import Block, Row, to_csv, to_json, to_markdown, to_terminal, write_parquet
 from search.trial import State
 from search.verdict import Verdict
 
@@ -96,8 +96,19 @@ TRIAL_COLUMNS: dict[str, type] = {
 }
 
 
-BLOCKS = {"family": family_block, "pair": pair_block, "trial": trial_block}
-COLUMNS = {"family": FAMILY_COLUMNS, "pair": PAIR_COLUMNS, "trial": TRIAL_COLUMNS}
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a row of a leaderboard is about.
+
+    Args:
+        columns: Those that every row has, with their types.
+        rows: Of one study.
+        block: Of one study, for people.
+    """
+
+    columns: Mapping[str, type]
+    rows: Callable[[StudySummary], list[Row]]
+    block: Callable[[StudySummary], Block]
 
 
 class Leaderboard:
@@ -117,32 +128,25 @@ class Leaderboard:
 
     def by_family(self) -> list[Row]:
         """One flat row for each family of each study, best first; a baseline has a row too."""
-        return [
-            _family_row(summary, standing)
-            for summary in self.summaries
-            for standing in standings(summary)
-        ]
+        return self.rows("family")[0]
 
     def by_pair(self) -> list[Row]:
         """One flat row for each two families of each study that have finalists on common seeds."""
-        return [
-            _pair_row(summary, pair)
-            for summary in self.summaries
-            for pair in Verdict.over(summary, standings(summary)).pairs
-        ]
+        return self.rows("pair")[0]
 
     def by_trial(self) -> list[Row]:
         """One flat row for each trial of each study, best first."""
-        rows = [
-            _trial_row(summary, trial)
-            for summary in self.summaries
-            for trial in best_first(summary)
-        ]
-        columns = dict.fromkeys(column for row in rows for column in row)
-        return [{column: row.get(column) for column in columns} for row in rows]
+        return self.rows("trial")[0]
+
+    def rows(self, by: By | View) -> tuple[list[Row], dict[str, type | None]]:
+        """Flat rows, and the columns that they have even if there are no rows."""
+        view = by if isinstance(by, View) else VIEWS[by]
+        rows = [row for summary in self.summaries for row in view.rows(summary)]
+        columns = dict.fromkeys(column for row in rows for column in row) | dict(view.columns)
+        return [{column: row.get(column) for column in columns} for row in rows], columns
 
     def text(
-        self, by: By = "family", output_format: Format = "table", *, width: int | None = None
+        self, by: By | View = "family", output_format: Format = "table", *, width: int | None = None
     ) -> str:
         """The leaderboard as text: `table` and `markdown` for people, `csv` and `json` complete.
 
@@ -157,28 +161,26 @@ class Leaderboard:
         if output_format == "parquet":
             raise ValueError("parquet must go to a file, and none was given")
         if output_format in ("csv", "json"):
-            rows, columns = self._rows(by)
+            rows, columns = self.rows(by)
             return to_csv(rows, columns) if output_format == "csv" else to_json(rows)
-        blocks = [BLOCKS[by](summary) for summary in self.summaries]
+        view = by if isinstance(by, View) else VIEWS[by]
+        blocks = [view.block(summary) for summary in self.summaries]
         if output_format == "markdown":
             return to_markdown(blocks)
         return to_terminal(blocks, width=width)
 
-    def write(self, path: str | Path, by: By = "family", output_format: Format = "table") -> None:
+    def write(
+        self, path: str | Path, by: By | View = "family", output_format: Format = "table"
+    ) -> None:
         """Write the leaderboard to a file, in any format.
 
         Raises:
             OSError: The file cannot be written.
         """
         if output_format == "parquet":
-            write_parquet(Path(path), *self._rows(by))
+            write_parquet(Path(path), *self.rows(by))
         else:
             Path(path).write_text(self.text(by, output_format, width=FILE_WIDTH), encoding="utf-8")
-
-    def _rows(self, by: By) -> tuple[list[Row], dict[str, type | None]]:
-        """The rows, and the columns that they have even if there are no rows."""
-        rows = {"family": self.by_family, "pair": self.by_pair, "trial": self.by_trial}[by]()
-        return rows, dict.fromkeys(rows[0] if rows else ()) | COLUMNS[by]
 
 
 def _current(folder: Path) -> StudySummary:
@@ -187,6 +189,10 @@ def _current(folder: Path) -> StudySummary:
     if living_writer(folder / LOCK) is None:
         interrupt(summary)
     return summary
+
+
+def _family_rows(summary: StudySummary) -> list[Row]:
+    return [_family_row(summary, place) for place in standings(summary)]
 
 
 def _family_row(summary: StudySummary, place: Standing) -> Row:
@@ -216,9 +222,14 @@ def _family_row(summary: StudySummary, place: Standing) -> Row:
     }
 
 
-def _pair_row(summary: StudySummary, pair: PairVerdict) -> Row:
+def _pair_rows(summary: StudySummary) -> list[Row]:
     about = {"study": summary.study, "benchmark": summary.benchmark}
-    return about | pair.to_row() | {"metric": summary.metric}
+    pairs = Verdict.over(summary, standings(summary)).pairs
+    return [about | pair.to_row() | {"metric": summary.metric} for pair in pairs]
+
+
+def _trial_rows(summary: StudySummary) -> list[Row]:
+    return [_trial_row(summary, trial) for trial in best_first(summary)]
 
 
 def _trial_row(summary: StudySummary, trial: TrialSummary) -> Row:
@@ -250,3 +261,10 @@ def _settings(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
             yield from _settings(value, f"{name}.{index}")
     else:
         yield name, tree
+
+
+VIEWS: dict[By, View] = {
+    "family": View(FAMILY_COLUMNS, _family_rows, family_block),
+    "pair": View(PAIR_COLUMNS, _pair_rows, pair_block),
+    "trial": View(TRIAL_COLUMNS, _trial_rows, trial_block),
+}

@@ -88,7 +88,7 @@ class TreeParzenSampler(Sampler):
             self._ranks.pop(number, None)
 
     def _draw(self, rng: Random) -> Config:
-        with _quiet():
+        with quiet():
             method = TPESampler(
                 seed=rng.randrange(2**32), multivariate=True, group=True, n_startup_trials=STARTUP
             )
@@ -133,7 +133,7 @@ def _ask(method: BaseSampler, records: list[FrozenTrial]) -> Trial:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Optuna announces each study, and that `group` (of release 2.8) is experimental."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -148,7 +148,7 @@ def _quiet() -> Iterator[None]:
 def _record(space: SearchSpace, number: int, config: Config) -> FrozenTrial:
     """`config` as a trial of Optuna without a result; number 0 is the one asked for."""
     leaves = parameters(space, config)
-    distributions = {path: _distribution(leaf) for path, leaf in leaves.items()}
+    distributions = {path: distribution(leaf) for path, leaf in leaves.items()}
     values = flatten(space, config)
     return FrozenTrial(
         number=number + 1,
@@ -165,7 +165,8 @@ def _record(space: SearchSpace, number: int, config: Config) -> FrozenTrial:
     )
 
 
-def _distribution(leaf: Parameter) -> BaseDistribution:
+def distribution(leaf: Parameter) -> BaseDistribution:
+    """What a leaf is to Optuna."""
     match leaf:
         case Float():
             return FloatDistribution(leaf.low, leaf.high, log=leaf.log)
@@ -175,13 +176,13 @@ def _distribution(leaf: Parameter) -> BaseDistribution:
             return CategoricalDistribution(leaf.options)
 
 
-def _name(path: str, distribution: BaseDistribution) -> str:
+def _name(path: str, values: BaseDistribution) -> str:
     """Branches may use one path for different ranges; to Optuna these are different parameters."""
-    return f"{path} {distribution}"
+    return f"{path} {values}"
 
 
 def _suggest(trial: Trial, path: str, leaf: Parameter) -> Value:
-    name = _name(path, _distribution(leaf))
+    name = _name(path, distribution(leaf))
     match leaf:
         case Float():
             return trial.suggest_float(name, leaf.low, leaf.high, log=leaf.log)

@@ -1,15 +1,26 @@
-"""What the tests of the conductor share."""
+"""What the tests of search share: a conductor to play with, and studies written by hand."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from search.conductor import Conductor
+from search.example_losses import write_losses
+from search.ranges import write_ranges
+from search.simulation import METRIC, Simulation, StandIn
+from search.store import Store, checkpoint_path
 from search.study import Study
 from search.trial import Outcome
 from spaces import Float, Int, SearchSpace
+
+Event = dict[str, Any]
+Finished = Callable[..., Path]
+
 
 SPACE = SearchSpace({"x": Float(0, 1), "units": Int(1, 64)})
 SPACES = {"a": SPACE, "b": SPACE}
@@ -84,3 +95,118 @@ def new_study() -> Callable[..., Study]:
 def new_stage() -> type[Stage]:
     """`new_stage(study, spaces, maximize, log)`: a conductor to be played with by hand."""
     return Stage
+
+
+@pytest.fixture
+def finished_study(tmp_path: Path) -> Finished:
+    """`finished_study(tests, ...)`: the folder of a study that ended so, see `Author.write`."""
+    return Author(tmp_path).write
+
+
+@pytest.fixture
+def simulated_study(tmp_path: Path) -> Finished:
+    """`simulated_study(families, ...)`: the folder of a study of stand-ins, see `simulate`."""
+    return lambda *args, **changes: simulate(tmp_path, *args, **changes)
+
+
+@pytest.fixture(scope="session")
+def simulate_in() -> Finished:
+    """`simulate_in(folder, families, ...)`, for tests with a folder for each example."""
+    return simulate
+
+
+def simulate(
+    folder: Path, families: Mapping[str, StandIn], *, name: str = "simulated", **changes: Any
+) -> Path:
+    """Run a study of stand-ins to its end and write down what a real one would have written.
+
+    Args:
+        changes: Tables of the study file.
+    """
+    study = Study.from_mapping(
+        {
+            "name": name,
+            "benchmark": "none",
+            "families": list(families),
+            "budget": {"trials_per_family": 24, "epochs": 20},
+            "search": {"sampler": "random", "scheduler": "none"},
+        }
+        | changes
+    )
+    measured = {"metric": METRIC, "maximize": False}
+    with Store.create(folder / name, study) as store:
+
+        def record(event: Event) -> None:
+            store.append(event | (measured if event["event"] == "opened" else {}))
+
+        Simulation(study, families, record=record).run()
+        store.append({"event": "closed"})
+    write_ranges(folder / name, {family: each.space for family, each in families.items()})
+    return folder / name
+
+
+class Author:
+    """Writes whole studies, one trial and its finalists per family."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(
+        self,
+        tests: Mapping[str, Iterable[float | np.ndarray]],
+        *,
+        name: str = "mine",
+        benchmark: str = "digits_rows",
+        maximize: bool = False,
+        untested: Mapping[str, float] | None = None,
+        extra: Iterable[Event] = (),
+    ) -> Path:
+        """A study in which every family has one trial, with the validation value 1.
+
+        Args:
+            tests: By family, for each seed the value on the test split, or (examples,) the
+                examples' losses.
+            untested: Families without finalists, with their validation value.
+            extra: Events at the end.
+        """
+        values = dict.fromkeys(tests, 1.0) | dict(untested or {})
+        description = {"name": name, "benchmark": benchmark, "families": list(values) or ["gru"]}
+        study = Study.from_mapping(description | {"budget": {"trials_per_family": 1, "epochs": 2}})
+        folder, numbers = self._folder / name, count()
+        metric = "accuracy" if maximize else "log_loss"
+        with Store.create(folder, study) as store:
+            store.append(
+                {"event": "opened", "metric": metric, "maximize": maximize}
+                | {"families": list(values)}
+            )
+            for family, value in values.items():
+                search = next(numbers)
+                for event in _trial(search, family, value):
+                    store.append(event)
+                for seed, result in enumerate(tests.get(family, ())):
+                    number = next(numbers)
+                    for event in _trial(number, family, value, seed=seed + 1, of=search):
+                        store.append(event)
+                    sign = -1 if maximize else 1
+                    test = result if isinstance(result, float) else sign * float(result.mean())
+                    place = {"trial": number, "attempt": 1, "epoch": 2}
+                    store.append({"event": "tested", **place, "test": {metric: test}})
+                    if not isinstance(result, float):
+                        write_losses(checkpoint_path(folder, number), result)
+            for event in extra:
+                store.append(event)
+        return folder
+
+
+def _trial(
+    number: int, family: str, value: float, *, seed: int = 0, of: int | None = None
+) -> list[Event]:
+    place = {"trial": number, "attempt": 1}
+    config = {"model": {"name": family}, "head": {}, "training": {}}
+    proposed = {"event": "proposed", "trial": number, "attempt": 0, "epoch": 0, "family": family}
+    return [
+        proposed | {"proposal": number, "config": config, "seed": seed, "finalist_of": of},
+        {"event": "leased", **place, "epoch": 0, "lease": number, "to_epoch": 2},
+        {"event": "reported", **place, "epoch": 1, "value": value, "seconds": 1.0},
+        {"event": "ended", **place, "epoch": 2, "state": "complete", "cause": ""},
+    ]

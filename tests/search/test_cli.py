@@ -175,8 +175,8 @@ def test_a_bad_study_is_one_message_and_writes_nothing(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run"], "needs a study file or --benchmark NAME"),
-        (["run", "--benchmark", "adding", "study.toml"], "one of the two"),
+        (["run"], "needs a study file, --benchmark NAME"),
+        (["run", "--benchmark", "adding", "study.toml"], "one of them"),
         (["run", "nothing.toml"], "there is no study file nothing.toml"),
         (["run", "--benchmark", "addding"], "did you mean 'adding'?"),
         (["run", "--benchmark", "adding", "--families", "gru,lstmm"], "did you mean 'lstm'?"),
@@ -301,7 +301,7 @@ def test_status_is_told_from_the_log(seqtune: Run, ended_study: Path) -> None:
     assert f"{ended_study}: interrupted" in told.out
     assert f"seqtune resume {ended_study}" in told.out
     rows = {line.split()[0]: line.split() for line in told.out.splitlines() if line.strip()}
-    assert rows["gru"][:8] == ["gru", "0.25", "1", "0", "0", "1", "0", "0"]
+    assert rows["gru"][:8] == ["gru", "0.25", "2.5", "s", "0", "1", "0", "0"]
     assert rows["tcn"][1] == "0.15"
     lock = WriterLock.acquire(ended_study / LOCK)
     try:

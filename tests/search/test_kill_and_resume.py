@@ -203,7 +203,7 @@ def test_what_a_signal_ended_had_lost_nothing(story: dict[str, Any]) -> None:
     ]
     assert len(after_kill) == len(set(after_kill))
     assert set(told) >= set(after_kill)
+    # a signal between two leases finds nothing to interrupt
     stops = [e for e in story["events"] if e["event"] == "interrupted"]
-    assert stops
     assert not any(stop["lost"] for stop in stops)
     assert sum(e["event"] == "closed" for e in story["events"]) == 3
