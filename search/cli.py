@@ -17,6 +17,7 @@ from search.options import (
     OutputFormat,
     OwnFiles,
     Quiet,
+    ReportFile,
     Seconds,
     StudyFile,
     StudyFolder,
@@ -183,7 +184,7 @@ def watch_study(directory: StudyFolder) -> None:
 def leaderboard(
     directories: StudyFolders = None,
     by: Annotated[
-        Literal["family", "pair", "trial"], typer.Option(help="What a row is about.")
+        Literal["family", "pair", "setting", "trial"], typer.Option(help="What a row is about.")
     ] = "family",
     output_format: Annotated[
         Literal["table", "markdown", "csv", "json", "parquet"], typer.Option("--format")
@@ -193,13 +194,17 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Who won, by how much and how surely; of one study or of many."""
-    from search.leaderboard import Leaderboard
+    from search.leaderboard import VIEWS, Leaderboard
 
     board = Leaderboard(*(directories or [RESULTS]))
+    if by == "setting":
+        from search.setting_view import SETTINGS
+
+    view = SETTINGS if by == "setting" else VIEWS[by]
     if output is None:
-        typer.echo(board.text(by, output_format), nl=False)
+        typer.echo(board.text(view, output_format), nl=False)
     else:
-        board.write(output, by, output_format)
+        board.write(output, view, output_format)
 
 
 @app.command()
@@ -216,13 +221,7 @@ def compare(
 
 
 @app.command()
-def report(
-    directory: StudyFolder,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE.html", help="DIR/report.html if none."),
-    ] = None,
-) -> None:
+def report(directory: StudyFolder, output: ReportFile = None) -> None:
     """Write the study as one page: verdict, leaderboard, charts, cost, how to repeat it."""
     from search.report import write_report
     from search.request import study_folder
@@ -236,6 +235,7 @@ def export(
     family: Annotated[str | None, typer.Option(help="The best of this family.")] = None,
     trial: Annotated[int | None, typer.Option(metavar="N", help="This very trial.")] = None,
     to: Annotated[Tracker | None, typer.Option(help="All trials, for this tool.")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX files, too.")] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="OUT", help="The new folder; DIR/best if none."),
@@ -254,7 +254,7 @@ def export(
         return
     from search.export import export_model
 
-    typer.echo(export_model(folder, output, family=family, trial=trial))
+    typer.echo(export_model(folder, output, family=family, trial=trial, onnx=onnx))
 
 
 @app.command()

@@ -1,10 +1,11 @@
 """From a study's directory to an exported model: the winner, or a trial that one asks for."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from search.extras import load_extra
 from search.index import summarize
 from search.log import read_events
 from search.problem import Problem
@@ -16,9 +17,10 @@ from search.summary import StudySummary, TrialSummary
 from search.trial import State
 from spaces import did_you_mean
 from trainers.batching import DeviceData
-from trainers.card import Numbers, OverSeeds
+from trainers.card import Numbers, OnnxModels, OverSeeds
 from trainers.export import export
 from trainers.loop import Training
+from trainers.model import build_model
 from trainers.recipe import Recipe, Source
 
 BEST = "best"
@@ -26,26 +28,58 @@ BEST = "best"
 Choose = Callable[[StudySummary], tuple[TrialSummary, OverSeeds | None]]
 
 
-def export_trial(directory: Path, folder: Path, choose: Choose) -> TrialSummary:
+def export_model(
+    directory: Path,
+    folder: Path | None,
+    *,
+    family: str | None = None,
+    trial: int | None = None,
+    onnx: bool = False,
+) -> str:
+    """Export the winner, the best of a family or a trial; what is where, in a sentence.
+
+    Args:
+        folder: `best` in the study's folder if None.
+        onnx: As ONNX, too.
+
+    Raises:
+        ValueError: Both are asked for, or there is no such trial, or none that is complete.
+        OSError: A file cannot be read or written.
+    """
+    if family is not None and trial is not None:
+        raise ValueError("a model is exported by --family or by --trial, got both")
+    choose = winner if family is None else best_of_family(family)
+    target = folder or directory / BEST
+    chosen = export_trial(
+        directory, target, choose if trial is None else numbered(trial), onnx=onnx
+    )
+    return f"trial {chosen.trial} ({chosen.family}) is in {target}"
+
+
+def export_trial(
+    directory: Path, folder: Path, choose: Choose, *, onnx: bool = False
+) -> TrialSummary:
     """Export one trial of the study in `directory` to `folder`; returns the trial.
 
     Args:
         choose: Which one, with what its configuration reached over seeds; see `winner`,
             `best_of_family` and `numbered`.
+        onnx: As ONNX, too.
 
     Raises:
-        ValueError: There is no such trial, or none that is complete.
+        ValueError: There is no such trial, or none that is complete; or it cannot be said in ONNX.
         OSError: A file cannot be read or written; checkpoints of most trials are not kept.
     """
     study, summary = read_study(directory), summarize(directory)
     trial, over_seeds = choose(summary)
     problem = Problem.of(study, stored_sources(directory))
     training = _trained(trial, study, problem, checkpoint_path(directory, trial.trial))
+    weights = training.best_weights()
     export(
         folder,
         recipe=_recipe(trial, study, problem),
         dataset=problem.dataset,
-        weights=training.best_weights(),
+        weights=weights,
         numbers=Numbers(
             metric=problem.metric,
             valid=training.best_value,
@@ -56,6 +90,7 @@ def export_trial(directory: Path, folder: Path, choose: Choose) -> TrialSummary:
             test_over_seeds=over_seeds,
         ),
         environment=json.loads((directory / ENVIRONMENT).read_text("utf-8")),
+        onnx=_onnx(trial, problem, weights) if onnx else None,
     )
     return trial
 
@@ -147,6 +182,17 @@ def _trained(trial: TrialSummary, study: Study, problem: Problem, checkpoint: Pa
     )
     training.restore(checkpoint)
     return training
+
+
+def _onnx(trial: TrialSummary, problem: Problem, weights: Mapping[str, Any]) -> OnnxModels:
+    """The best weights as ONNX, tried on inputs of the validation split."""
+    module = load_extra("trainers.onnx_export", "onnx")
+    dataset = problem.dataset
+    config = json.loads(trial.config)
+    model = build_model(problem.families[trial.family], config, dataset.task, seed=trial.seed)
+    model.load_state_dict(weights)
+    models: OnnxModels = module.to_onnx(model, DeviceData(dataset).valid)
+    return models
 
 
 def _test_metrics(directory: Path, number: int) -> dict[str, Any]:

@@ -36,4 +36,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result onl
 OutputFormat = Annotated[
     Literal["table", "json"], typer.Option("--format", help="A table for people, or JSON.")
 ]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE.html", help="DIR/report.html if none."),
+]
 Tracker = Literal["tensorboard", "optuna", "mlflow"]

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -80,17 +81,44 @@ def to_terminal(blocks: Iterable[Block], *, width: int | None = None) -> str:
     buffer = io.StringIO()
     console = Console(file=buffer, width=width)
     for block in blocks:
+        shown = _columns_that_fit(block, width)
         table = Table(title=Text(block.title), title_justify="left", box=box.SIMPLE_HEAD)
-        for heading in block.headings:
+        for heading in (block.headings[place] for place in shown):
             table.add_column(Text(heading), justify="left" if heading in block.words else "right")
         for row in block.cells[:TERMINAL_ROWS]:
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(row[place]) for place in shown))
         console.print(table)
-        left_out = len(block.cells) - TERMINAL_ROWS
-        more = [f"{left_out:,} more rows are in the other formats."] if left_out > 0 else []
-        for note in (*more, *block.notes):
+        for note in (*_left_out(block, shown), *block.notes):
             console.print(Text(f" {note}"))
     return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+
+
+def _columns_that_fit(block: Block, width: int) -> list[int]:
+    """The places of the columns to show: numbers are left out from the right, words may wrap."""
+    places = range(len(block.headings))
+    widths = [  # with a blank on both sides and one between columns
+        3 + max(cell_len(text) for text in (heading, *(row[place] for row in block.cells)))
+        for place, heading in enumerate(block.headings)
+    ]
+    shown = list(places)
+    for place in reversed(places):
+        if sum(widths[kept] for kept in shown) + 1 <= width:
+            break
+        if block.headings[place] not in block.words and place > 0:
+            shown.remove(place)
+    return shown
+
+
+def _left_out(block: Block, shown: list[int]) -> list[str]:
+    """What a terminal has no room for, in sentences."""
+    notes = []
+    rows = len(block.cells) - TERMINAL_ROWS
+    if rows > 0:
+        notes.append(f"{rows:,} more rows are in the other formats.")
+    columns = [heading for place, heading in enumerate(block.headings) if place not in shown]
+    if columns:
+        notes.append(f"In a wider terminal: {', '.join(columns)}.")
+    return notes
 
 
 def to_markdown(blocks: Iterable[Block]) -> str:

@@ -42,10 +42,11 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None
     ours = {
         file.relative_to(ROOT).as_posix()
         for package in PACKAGES
-        for file in (ROOT / package).rglob("*.py")
+        for file in (ROOT / package).rglob("*")
+        if file.is_file() and file.suffix != ".pyc"
     }
-    assert {name for name in names if name.endswith(".py")} == ours
-    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert {name for name in names if ".dist-info/" not in name} == ours
+    assert {f"{package}/py.typed" for package in PACKAGES} <= ours
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

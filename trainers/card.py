@@ -37,7 +37,27 @@ class Numbers:
     test_over_seeds: OverSeeds | None
 
 
-def card(recipe: Recipe, numbers: Numbers, environment: Mapping[str, Any]) -> str:
+@dataclass(frozen=True, slots=True)
+class OnnxModels:
+    """The model as ONNX files.
+
+    Attributes:
+        whole: For whole sequences.
+        streaming: For chunk after chunk; None where the model cannot stream.
+        difference: The largest between ONNX Runtime and PyTorch that was found.
+    """
+
+    whole: bytes
+    streaming: bytes | None
+    difference: float
+
+
+def card(
+    recipe: Recipe,
+    numbers: Numbers,
+    environment: Mapping[str, Any],
+    onnx: OnnxModels | None = None,
+) -> str:
     """The card as Markdown.
 
     Args:
@@ -63,7 +83,13 @@ def card(recipe: Recipe, numbers: Numbers, environment: Mapping[str, Any]) -> st
         test=TESTED if numbers.test else UNTESTED,
         warning=warning,
         trust=trust,
+        onnx="" if onnx is None else _onnx(onnx),
     )
+
+
+def _onnx(onnx: OnnxModels) -> str:
+    streams = NO_STREAM if onnx.streaming is None else STREAM
+    return ONNX.format(difference=f"{onnx.difference:.1e}", streams=streams)
 
 
 def _table(numbers: Numbers) -> str:
@@ -107,6 +133,22 @@ The model is a user's own class. Its text is `{file}` in this folder and runs wi
 when the model is loaded: read it first.
 """
 
+ONNX = """
+## In ONNX
+
+`model.onnx` takes `inputs` (batch, time, size), or tokens (batch, time), and `mask` (batch, time),
+True where real and False in the padding behind; it gives `outputs`. Batch and time are free. On
+real inputs, of sizes that were not traced, ONNX Runtime and PyTorch differed by {difference} at
+most, in units of the largest output where that is above 1.
+
+{streams}
+"""
+
+STREAM = """`streaming.onnx` takes a chunk `inputs`, all of it real, and the state before it,
+`state.*`, which begins with zeros; it gives `outputs` and the state after it, `next.*`."""
+NO_STREAM = """It cannot be fed chunk by chunk: what it says of a step, or of the whole, depends on
+more than the steps until then."""
+
 CARD = """# {family} on {benchmark}
 
 A sequence model found, trained and exported by seqtune {version}.
@@ -140,7 +182,7 @@ outputs = model(inputs, mask)    # inputs (batch, time, size); mask (batch, time
 
 `preprocessing.json` says what the task is and what was done to the raw data; inputs have to be
 prepared in the same way.
-
+{onnx}
 | file | holds |
 |---|---|
 | `config.toml` | benchmark, settings, seed, epochs and threads: all that training needs |

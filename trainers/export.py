@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainers.card import Numbers, card
+from trainers.card import Numbers, OnnxModels, card
 from trainers.catalog import load_family
 from trainers.dataset import Dataset
 from trainers.model import SequenceModel, build_model
@@ -24,6 +24,8 @@ METRICS_FILE = "metrics.json"
 ENVIRONMENT_FILE = "environment.json"
 PREPROCESSING_FILE = "preprocessing.json"
 CARD_FILE = "README.md"
+ONNX_FILE = "model.onnx"
+STREAMING_FILE = "streaming.onnx"
 
 
 def export(
@@ -34,6 +36,7 @@ def export(
     weights: Mapping[str, Tensor],
     numbers: Numbers,
     environment: Mapping[str, Any],
+    onnx: OnnxModels | None = None,
 ) -> None:
     """Write a trained model into `folder`, whole or not at all; an earlier export is replaced.
 
@@ -53,8 +56,12 @@ def export(
         save_file(
             {name: value.contiguous() for name, value in weights.items()}, draft / WEIGHTS_FILE
         )
-        for name, text in _texts(recipe, dataset, numbers, environment).items():
+        for name, text in _texts(recipe, dataset, numbers, environment, onnx).items():
             (draft / name).write_text(text, encoding="utf-8")
+        if onnx is not None:
+            (draft / ONNX_FILE).write_bytes(onnx.whole)
+            if onnx.streaming is not None:
+                (draft / STREAMING_FILE).write_bytes(onnx.streaming)
         if folder.exists():
             shutil.rmtree(folder)
         draft.rename(folder)
@@ -93,9 +100,13 @@ def load(folder: str | Path, *, trust: bool = False) -> SequenceModel:
 
 
 def _texts(
-    recipe: Recipe, dataset: Dataset, numbers: Numbers, environment: Mapping[str, Any]
+    recipe: Recipe,
+    dataset: Dataset,
+    numbers: Numbers,
+    environment: Mapping[str, Any],
+    onnx: OnnxModels | None,
 ) -> dict[str, str]:
-    """Every file of the folder but the weights."""
+    """Every file of the folder that is text."""
     kept = {"task": dataset.task.to_json(), **dataset.preprocessing}
     source = {recipe.source.file: recipe.source.text} if recipe.source else {}
     return source | {
@@ -103,7 +114,7 @@ def _texts(
         METRICS_FILE: _json(asdict(numbers)),
         ENVIRONMENT_FILE: _json(environment),
         PREPROCESSING_FILE: _json(kept),
-        CARD_FILE: card(recipe, numbers, environment),
+        CARD_FILE: card(recipe, numbers, environment, onnx),
     }
 
 

@@ -1,0 +1,44 @@
+"""Studies for the tools that people look at trials with, made from the log afterwards.
+
+Each module here writes for one tool, and is loaded only when that tool is asked for.
+"""
+
+from pathlib import Path
+
+from search.extras import load_extra
+from search.options import Tracker
+from search.tracking.records import read_records
+
+MODULES: dict[Tracker, str] = {
+    "tensorboard": "search.tracking.tensorboard_events",
+    "optuna": "search.tracking.optuna_storage",
+    "mlflow": "search.tracking.mlflow_runs",
+}
+TARGETS: dict[Tracker, str] = {
+    "tensorboard": "tensorboard",
+    "optuna": "optuna.db",
+    "mlflow": "mlflow.db",
+}
+
+
+def track(directory: Path, tracker: Tracker, target: Path | None = None) -> str:
+    """Write the study in `directory` for a tool; what to do with it now, in a sentence.
+
+    Args:
+        target: A new file or folder; in the study's folder if None.
+
+    Raises:
+        FileExistsError: `target` is there already.
+        ValueError: The tool is not installed, or the log is corrupt.
+        OSError: There is no study, or `target` cannot be written.
+    """
+    target = target or directory / TARGETS[tracker]
+    if target.exists():
+        raise FileExistsError(
+            f"{target} must be new, and is there already: remove it, or name another"
+        )
+    module = load_extra(MODULES[tracker], "tracking")
+    records = read_records(directory)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    words: str = module.write(records, target)
+    return words
