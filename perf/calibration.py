@@ -1,7 +1,7 @@
 """How often the verdict is right, over many simulated studies whose truth is known.
 
 Families are stand-ins with known learning curves, noise between seeds and noise between test
-examples; all else is the code of real studies (see `search/calibration.py`).
+examples; all else is the code of real studies (see `search/insight/calibration.py`).
 
     python -m perf.calibration --studies 2000
 """
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from search.calibration import KINDS, Judged, Kind, Rates, judge
+from search.insight.calibration import KINDS, Judged, Kind, Rates, judge
 
 PARTS = 50
 HEADINGS = (

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from cluster.connect import connect
-from search.conductor import Conductor
-from search.interruption import catch_signals
-from search.message import Message
-from search.packages import ROOT
-from search.runner_leases import Crew, run_leases
-from search.store import Store
+from search.motion.conductor import Conductor
+from search.runner.interruption import catch_signals
+from search.runner.leases import Crew, run_leases
+from search.runner.message import Message
+from search.runner.packages import ROOT
+from search.store.store import Store
 from search.study import Study
 from search.trial import Lease, Outcome
 from spaces import Float, Int, SearchSpace

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from search.environment import describe_environment
+from search.store.environment import describe_environment
 from spaces import Config, default, narrow
 from trainers.batching import DeviceData
 from trainers.benchmarks import find_benchmark, load_benchmark

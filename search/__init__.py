@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from search.leaderboard import Leaderboard
-    from search.runner import run_study
+    from search.results.leaderboard import Leaderboard
+    from search.runner.runner import run_study
     from search.study import Study
 
 __all__ = ["Leaderboard", "Study", "run_study"]
 
 HOMES = {
-    "Leaderboard": "search.leaderboard",
+    "Leaderboard": "search.results.leaderboard",
     "Study": "search.study",
-    "run_study": "search.runner",
+    "run_study": "search.runner.runner",
 }
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from search.commands import Commands
-from search.options import (
+from search.terminal.commands import Commands
+from search.terminal.options import (
     Address,
     BenchmarkName,
     Changes,
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def show_version(wanted: bool) -> None:
     """Print the version and leave."""
     if wanted:
-        from search.environment import installed_version
+        from search.store.environment import installed_version
 
         typer.echo(f"seqtune {installed_version('seqtune')}")
         raise typer.Exit
@@ -101,8 +101,8 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command line
     quiet: Quiet = False,
 ) -> None:
     """Run a study: search, confirm the finalists, print the leaderboard, export the winner."""
-    from search.launch import launch
-    from search.request import requested_study
+    from search.terminal.launch import launch
+    from search.terminal.request import requested_study
 
     options = {
         "benchmark": benchmark,
@@ -154,8 +154,8 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Go on with a study that was interrupted, or that is to have more budget or families."""
-    from search.launch import launch
-    from search.request import extended_study, study_folder
+    from search.terminal.launch import launch
+    from search.terminal.request import extended_study, study_folder
 
     folder = study_folder(directory)
     options = {"budget.trials_per_family": trials_per_family, "budget.seconds": seconds}
@@ -166,7 +166,7 @@ def resume(
 @app.command()
 def status(directories: StudyFolders = None) -> None:
     """Where studies stand, whether they run or not."""
-    from search.status import status_text
+    from search.terminal.status import status_text
 
     typer.echo(status_text(directories or [RESULTS]), nl=False)
 
@@ -174,8 +174,8 @@ def status(directories: StudyFolders = None) -> None:
 @app.command("watch")
 def watch_study(directory: StudyFolder) -> None:
     """Follow a running study until it ends, or until Ctrl-C, which leaves it running."""
-    from search.request import study_folder
-    from search.watch import watch
+    from search.terminal.request import study_folder
+    from search.terminal.watch import watch
 
     watch(study_folder(directory))
 
@@ -194,11 +194,11 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Who won, by how much and how surely; of one study or of many."""
-    from search.leaderboard import VIEWS, Leaderboard
+    from search.results.leaderboard import VIEWS, Leaderboard
 
     board = Leaderboard(*(directories or [RESULTS]))
     if by == "setting":
-        from search.setting_view import SETTINGS
+        from search.insight.setting_view import SETTINGS
 
     view = SETTINGS if by == "setting" else VIEWS[by]
     if output is None:
@@ -215,7 +215,7 @@ def compare(
     ] = "table",
 ) -> None:
     """Families over several studies: mean ranks, Friedman and Nemenyi tests."""
-    from search.comparison import Comparison
+    from search.insight.comparison import Comparison
 
     typer.echo(Comparison.of(*directories).text(output_format), nl=False)
 
@@ -223,8 +223,8 @@ def compare(
 @app.command()
 def report(directory: StudyFolder, output: ReportFile = None) -> None:
     """Write the study as one page: verdict, leaderboard, charts, cost, how to repeat it."""
-    from search.report import write_report
-    from search.request import study_folder
+    from search.report.report import write_report
+    from search.terminal.request import study_folder
 
     typer.echo(f"the report is in {write_report(study_folder(directory), output)}")
 
@@ -242,7 +242,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a trained model to a folder, with config, numbers and card: the winner, or another."""
-    from search.request import study_folder
+    from search.terminal.request import study_folder
 
     folder = study_folder(directory)
     if to is not None:
@@ -271,7 +271,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train one configuration in this process; one that was exported meets its value again."""
-    from search.solo import train_alone
+    from search.terminal.solo import train_alone
 
     options = {"seed": seed, "epochs": epochs, "threads": threads}
     given = {name: value for name, value in options.items() if value is not None}
@@ -285,7 +285,7 @@ def spaces(
     output_format: OutputFormat = "table",
 ) -> None:
     """The families; or what may vary in one: model and training, with ranges and defaults."""
-    from search.listing import families_text, space_text
+    from search.terminal.listing import families_text, space_text
 
     if family is None:
         typer.echo(families_text(output_format), nl=False)
@@ -320,7 +320,7 @@ def benchmarks(ctx: typer.Context) -> None:
 @benchmarks_app.command("list")
 def list_benchmarks(output_format: OutputFormat = "table") -> None:
     """All benchmarks."""
-    from search.listing import benchmarks_text
+    from search.terminal.listing import benchmarks_text
 
     typer.echo(benchmarks_text(output_format), nl=False)
 
@@ -328,7 +328,7 @@ def list_benchmarks(output_format: OutputFormat = "table") -> None:
 @benchmarks_app.command("show")
 def show_benchmark(name: BenchmarkName, output_format: OutputFormat = "table") -> None:
     """All about one benchmark."""
-    from search.listing import benchmark_text
+    from search.terminal.listing import benchmark_text
 
     typer.echo(benchmark_text(name, output_format), nl=False)
 
@@ -336,6 +336,6 @@ def show_benchmark(name: BenchmarkName, output_format: OutputFormat = "table") -
 @benchmarks_app.command("fetch")
 def fetch_benchmark(name: BenchmarkName) -> None:
     """Download a benchmark's files into the cache, or check those that are there."""
-    from search.listing import fetch_text
+    from search.terminal.listing import fetch_text
 
     typer.echo(fetch_text(name), nl=False)

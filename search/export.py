@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from search.extras import load_extra
-from search.index import summarize
-from search.log import read_events
 from search.problem import Problem
-from search.sources import stored_sources
-from search.standing import Standing, standings
-from search.store import ENVIRONMENT, checkpoint_path, read_study
+from search.results.index import summarize
+from search.results.standing import Standing, standings
+from search.results.summary import StudySummary, TrialSummary
+from search.store.log import read_events
+from search.store.sources import stored_sources
+from search.store.store import ENVIRONMENT, checkpoint_path, read_study
 from search.study import Study
-from search.summary import StudySummary, TrialSummary
+from search.terminal.extras import load_extra
 from search.trial import State
 from spaces import did_you_mean
 from trainers.batching import DeviceData

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from search.family import search_methods
+from search.motion.family import search_methods
 from search.study import Study
 from spaces import SearchSpace, did_you_mean, narrow, searched
 from trainers.backbone import Backbone

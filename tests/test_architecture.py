@@ -23,9 +23,9 @@ MAY_IMPORT = {
 }
 HOMES = {
     "torch": r"trainers/.*",
-    "ray": r"search/runner\w*\.py|cluster/(connect|jobs|preflight)\.py",
+    "ray": r"search/runner/(leases|tune|private)\.py|cluster/(connect|jobs|preflight)\.py",
     # in tracking, it writes a study as a storage of its own, for optuna-dashboard
-    "optuna": r"search/(samplers/optuna_sampler|analysis|tracking/optuna_storage)\.py",
+    "optuna": r"search/(samplers/optuna_sampler|insight/analysis|tracking/optuna_storage)\.py",
 }
 DEFERRED_IMPORTS = {"search/cli.py", "search/__init__.py"}
 TOP_FOLDERS = {*PACKAGES, "tests", "examples", "docs", "perf"}
@@ -120,8 +120,9 @@ def imports_inside_functions(source: str) -> list[int]:
         ("cluster/slurm.py", "import search.study"),
         ("cluster/slurm.py", "import ray"),
         ("search/study.py", "from torch import nn"),
-        ("search/store.py", "import ray.tune"),
+        ("search/store/store.py", "import ray.tune"),
         ("search/samplers/evolution.py", "import optuna"),
+        ("search/runner/desk.py", "import ray"),
         ("trainers/loop.py", "def f():\n    import ray"),
     ],
 )
@@ -132,7 +133,7 @@ def test_the_rule_catches(where: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("where", "source"),
     [
-        ("search/runner_lease.py", "import ray"),
+        ("search/runner/leases.py", "import ray"),
         ("trainers/models/tcn.py", "from torch import nn\nfrom spaces import Int"),
         ("search/samplers/optuna_sampler.py", "import optuna"),
         ("spaces/space.py", "import math\nfrom spaces.parameters import Int"),

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from random import Random
 
-from search.randomness import key
+from search.motion.randomness import key
 from search.trial import State
 from spaces import Config, SearchSpace, contains, default, sample
 

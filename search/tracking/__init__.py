@@ -5,8 +5,8 @@ Each module here writes for one tool, and is loaded only when that tool is asked
 
 from pathlib import Path
 
-from search.extras import load_extra
-from search.options import Tracker
+from search.terminal.extras import load_extra
+from search.terminal.options import Tracker
 from search.tracking.records import read_records
 
 MODULES: dict[Tracker, str] = {

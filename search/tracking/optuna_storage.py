@@ -15,7 +15,7 @@ from optuna.distributions import (
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from search.charts import LOG_RATIO
+from search.report.charts import LOG_RATIO
 from search.tracking.database import address
 from search.tracking.records import StudyRecord, TrialRecord
 from search.trial import State

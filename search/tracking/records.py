@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.charts import settings
-from search.lock import living_writer
-from search.log import read_events
-from search.store import LOCK
-from search.summary import StudySummary, TrialSummary, interrupt
+from search.report.charts import settings
+from search.results.summary import StudySummary, TrialSummary, interrupt
+from search.store.lock import living_writer
+from search.store.log import read_events
+from search.store.store import LOCK
 
 
 @dataclass(frozen=True, slots=True)

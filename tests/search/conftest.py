@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.conductor import Conductor
-from search.example_losses import write_losses
-from search.ranges import write_ranges
-from search.simulation import METRIC, Simulation, StandIn
-from search.store import Store, checkpoint_path
+from search.motion.conductor import Conductor
+from search.motion.simulation import METRIC, Simulation, StandIn
+from search.store.example_losses import write_losses
+from search.store.ranges import write_ranges
+from search.store.store import Store, checkpoint_path
 from search.study import Study
 from search.trial import Outcome
 from spaces import Float, Int, SearchSpace

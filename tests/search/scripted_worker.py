@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from search.conductor import Conductor
-from search.interruption import Interruption
-from search.message import Message
-from search.runner_leases import Crew, run_leases
+from search.motion.conductor import Conductor
+from search.runner.interruption import Interruption
+from search.runner.leases import Crew, run_leases
+from search.runner.message import Message
 from search.study import Study
 from search.trial import Lease, Outcome
 from spaces import Float, SearchSpace

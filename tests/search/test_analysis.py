@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from search.analysis import FEW_TRIALS, Analysis, analyse, analyse_family
-from search.history import read_history
-from search.observations import Evidence, Observation, evidence
-from search.simulation import PowerLaw
+from search.insight.analysis import FEW_TRIALS, Analysis, analyse, analyse_family
+from search.insight.observations import Evidence, Observation, evidence
+from search.motion.simulation import PowerLaw
+from search.results.history import read_history
 from spaces import Choice, Config, Float, Int, OneOf, SearchSpace, flatten, parameters, sample
 
 SPACE = SearchSpace(

@@ -1,6 +1,6 @@
 import pytest
 
-from search.budget import Ledger
+from search.motion.budget import Ledger
 from search.study import Budget
 from search.trial import State
 

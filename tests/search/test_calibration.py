@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.calibration import KINDS, SEED_DEVIATION, Examinee, Judged, Kind, Rates, judge
+from search.insight.calibration import KINDS, SEED_DEVIATION, Examinee, Judged, Kind, Rates, judge
 from search.trial import Trial
 from spaces import default
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search import cells
+from search.results import cells
 
 
 @pytest.mark.parametrize(

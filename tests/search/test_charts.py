@@ -8,8 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from search.alternatives import panel_words, sizes_words, spending_words, spreads_words
-from search.charts import (
+from search.insight.alternatives import panel_words, sizes_words, spending_words, spreads_words
+from search.report.charts import (
     Line,
     Panel,
     best_by_spending,
@@ -21,7 +21,7 @@ from search.charts import (
     spreads,
     usual_range,
 )
-from search.drawing import (
+from search.report.drawing import (
     PALETTE,
     draw_ledger,
     draw_panel,
@@ -31,10 +31,10 @@ from search.drawing import (
     draw_spreads,
     family_colours,
 )
-from search.history import History, read_history
-from search.log import LOG
-from search.report_tables import accounts
-from search.standing import Standing, standings
+from search.report.tables import accounts
+from search.results.history import History, read_history
+from search.results.standing import Standing, standings
+from search.store.log import LOG
 
 Event = dict[str, Any]
 HEAD: list[Event] = [

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from search.cli import main
-from search.environment import installed_version
-from search.interruption import Interrupted
-from search.lock import WriterLock
-from search.store import LOCK, Store
+from search.runner.interruption import Interrupted
+from search.store.environment import installed_version
+from search.store.lock import WriterLock
+from search.store.store import LOCK, Store
 from search.study import Study
 
 STUDY = """
@@ -233,7 +233,7 @@ def test_what_ends_a_command_is_told_by_its_exit_code(
     def end(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("search.request.requested_study", end)
+    monkeypatch.setattr("search.terminal.request.requested_study", end)
     told = seqtune("run", "study.toml")
     assert (told.code, told.out, told.err) == (code, "", f"seqtune: {message}\n")
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from search.cli import app
-from search.comparison import Comparison
+from search.insight.comparison import Comparison
 
 Finished = Callable[..., Path]
 GOOD, FAIR, POOR = [0.10, 0.12], [0.20, 0.22], [0.30, 0.32]

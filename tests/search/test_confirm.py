@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.confirm import best_trials, confirmation_seeds, finalists
-from search.state import TrialProgress
+from search.motion.confirm import best_trials, confirmation_seeds, finalists
+from search.motion.state import TrialProgress
 from search.trial import Finalist, State, Trial
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.criticism import Search, Weakness, criticism, weaknesses
-from search.effects import idle_settings, settings_at_an_end
-from search.next_study import next_study
-from search.observations import Evidence, Observation
-from search.ranges import RANGES
-from search.rungs import foresight
-from search.simulation import PowerLaw
+from search.insight.criticism import Search, Weakness, criticism, weaknesses
+from search.insight.effects import idle_settings, settings_at_an_end
+from search.insight.next_study import next_study
+from search.insight.observations import Evidence, Observation
+from search.insight.rungs import foresight
+from search.motion.simulation import PowerLaw
+from search.store.ranges import RANGES
 from search.study import Study
 from search.trial import Trial
 from spaces import Config, Int

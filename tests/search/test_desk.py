@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from search.desk import Desk
-from search.message import Message
+from search.runner.desk import Desk
+from search.runner.message import Message
 from search.trial import Lease, Outcome, Trial
 
 

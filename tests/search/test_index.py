@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search import index
-from search.index import INDEX, summarize
-from search.leaderboard import Leaderboard
-from search.log import LOG
+from search.results import index
+from search.results.index import INDEX, summarize
+from search.results.leaderboard import Leaderboard
+from search.store.log import LOG
 
 Event = dict[str, Any]
 
@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_written_has_no_index(
         raise OSError("Read-only file system")
 
     monkeypatch.setattr(index, "WORTH_BYTES", 1)
-    monkeypatch.setattr("search.index.pq.write_table", read_only)
+    monkeypatch.setattr("search.results.index.pq.write_table", read_only)
     (tmp_path / LOG).write_bytes(b"".join(lines(complete_log())))
     assert len(summarize(tmp_path).trials) == 6
     assert [path.name for path in tmp_path.iterdir()] == [LOG]

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from search.interruption import SIGNALS, Interrupted, Interruption, catch_signals
+from search.runner.interruption import SIGNALS, Interrupted, Interruption, catch_signals
 
 
 @pytest.mark.parametrize("signum", SIGNALS)

@@ -24,8 +24,8 @@ DRIVER = f"""
 import sys
 from functools import partial
 sys.path.insert(0, {str(ROOT)!r})
-from search import runner
-from search.interruption import Interrupted
+from search.runner import runner
+from search.runner.interruption import Interrupted
 from search.study import Study
 
 study = Study.from_mapping({{

@@ -14,10 +14,10 @@ import pytest
 from scipy import stats
 
 import search
-from search.index import INDEX
-from search.leaderboard import FAMILY_COLUMNS, TRIAL_COLUMNS, Leaderboard
-from search.log import LOG
-from search.store import Store
+from search.results.index import INDEX
+from search.results.leaderboard import FAMILY_COLUMNS, TRIAL_COLUMNS, Leaderboard
+from search.store.log import LOG
+from search.store.store import Store
 from search.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -394,7 +394,7 @@ def test_an_incomplete_event_is_named(tmp_path: Path) -> None:
 def test_reading_results_loads_no_heavy_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.index.WORTH_BYTES", 1)
+    monkeypatch.setattr("search.results.index.WORTH_BYTES", 1)
     folder = study(tmp_path, FINISHED)
     assert Leaderboard(folder).by_family()
     assert (folder / INDEX).exists()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from search import lock as lock_module
-from search.lock import Holder, StudyLockedError, WriterLock, living_writer, read_holder
+from search.store import lock as lock_module
+from search.store.lock import Holder, StudyLockedError, WriterLock, living_writer, read_holder
 
 
 def write_holder(path: Path, age: float = 0.0, **changes: Any) -> bytes:
@@ -50,7 +50,7 @@ def test_a_remote_writer_with_a_slow_clock_is_still_refused(
     path = tmp_path / "lock"
     write_holder(path, age=500, host="elsewhere")
     monkeypatch.setattr(
-        "search.lock.time.sleep", lambda _: write_holder(path, age=499, host="elsewhere")
+        "search.store.lock.time.sleep", lambda _: write_holder(path, age=499, host="elsewhere")
     )
     with pytest.raises(StudyLockedError, match="on host elsewhere"):
         WriterLock.acquire(path)
@@ -89,6 +89,6 @@ def test_without_kernel_locks_the_last_of_two_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "lock"
-    monkeypatch.setattr("search.lock.time.sleep", lambda _: write_holder(path, pid=1))
+    monkeypatch.setattr("search.store.lock.time.sleep", lambda _: write_holder(path, pid=1))
     with pytest.raises(StudyLockedError, match="pid 1 "):
         WriterLock.acquire(path)

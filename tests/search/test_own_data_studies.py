@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from search.problem import Problem
-from search.request import requested_study
 from search.study import Study, StudyError
+from search.terminal.request import requested_study
 from trainers.data_source import OWN_DATA
 
 OPTIONS = ("benchmark", "data.data", "data.task", "data.id", "data.time", "data.target")

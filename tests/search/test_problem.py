@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from search.packages import ROOT, check_packages
 from search.problem import Problem
+from search.runner.packages import ROOT, check_packages
 from search.study import Study
 from spaces import default, flatten
 from trainers.models import MODELS

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from search.progress import Progress, progress_block
+from search.results.summary import StudySummary
 from search.study import Study
-from search.summary import StudySummary
+from search.terminal.progress import Progress, progress_block
 
 STUDY = Study.from_mapping(
     {

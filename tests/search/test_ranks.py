@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from search.ranks import RankTest, critical_difference, friedman, iman_davenport
+from search.insight.ranks import RankTest, critical_difference, friedman, iman_davenport
 
 # Table 6: AUC of C4.5 with and without tuned pruning (m) and confidence (cf) on 14 data sets. In
 # the 13th the paper ranks 0.975 before 0.975, whence the fourth digit.

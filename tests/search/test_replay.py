@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search.conductor import Conductor
-from search.randomness import key
-from search.simulation import METRIC, PowerLaw, Simulation
+from search.motion.conductor import Conductor
+from search.motion.randomness import key
+from search.motion.simulation import METRIC, PowerLaw, Simulation
 from search.study import Study
 from search.trial import Outcome, State
 from spaces import Choice, Float, SearchSpace, contains

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from search.cli import main
-from search.log import LOG
-from search.report import report_html, write_report
-from search.store import ENVIRONMENT, STUDY
+from search.report.report import report_html, write_report
+from search.store.log import LOG
+from search.store.store import ENVIRONMENT, STUDY
 
 Event = dict[str, Any]
 EVIL = '</script><img src=x onerror="alert(1)"><b>\'&'
@@ -233,7 +233,7 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_neither_torch_nor_ray_is_loaded() -> None:
-    code = "import sys, search.report; print({'torch', 'ray', 'optuna'} & set(sys.modules))"
+    code = "import sys, search.report.report; print({'torch', 'ray', 'optuna'} & set(sys.modules))"
     ran = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parents[2],

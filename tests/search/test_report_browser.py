@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from search.report import write_report
-from search.store import Store
+from search.report.report import write_report
+from search.store.store import Store
 from search.study import Study
 
 pytestmark = pytest.mark.slow

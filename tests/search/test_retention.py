@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from search import retention as retention_module
-from search.conductor import Conductor
-from search.retention import Retention
+from search.motion.conductor import Conductor
+from search.runner import retention as retention_module
+from search.runner.retention import Retention
 from search.study import Study
 from search.trial import Outcome
 from spaces import Float, SearchSpace

@@ -10,10 +10,10 @@ import pytest
 from ray import cloudpickle
 
 from cluster.connect import connect
-from search import runner_tune
-from search.desk import Desk
-from search.packages import ROOT
-from search.runner_tune import LeaseSearcher, cause_of_death
+from search.runner import tune as runner_tune
+from search.runner.desk import Desk
+from search.runner.packages import ROOT
+from search.runner.tune import LeaseSearcher, cause_of_death
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ import pytest
 from ray import cloudpickle
 
 from cluster.connect import connect
-from search import runner_tune
-from search.interruption import Interrupted, Interruption, catch_signals
-from search.packages import ROOT
+from search.runner import tune as runner_tune
+from search.runner.interruption import Interrupted, Interruption, catch_signals
+from search.runner.packages import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ import pytest
 from ray import cloudpickle
 
 from cluster.connect import connect
-from search import runner_leases
-from search.packages import ROOT
+from search.runner import leases as runner_leases
+from search.runner.packages import ROOT
 
 pytestmark = pytest.mark.slow
 

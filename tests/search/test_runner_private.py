@@ -8,7 +8,7 @@ from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneControlle
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.utils.object_cache import _ObjectCache
 
-from search.runner_private import mended_tune
+from search.runner.private import mended_tune
 
 
 def parameters(function: object) -> list[str]:

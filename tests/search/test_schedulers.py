@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.schedulers import SCHEDULERS, Asha, FullTraining
+from search.motion.schedulers import SCHEDULERS, Asha, FullTraining
 from search.study import SearchSettings
 
 

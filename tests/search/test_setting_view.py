@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 from typer.testing import CliRunner
 
 from search.cli import app
-from search.criticism import criticism
-from search.leaderboard import Leaderboard
-from search.setting_view import COLUMNS, SETTINGS
-from search.simulation import PowerLaw
+from search.insight.criticism import criticism
+from search.insight.setting_view import COLUMNS, SETTINGS
+from search.motion.simulation import PowerLaw
+from search.results.leaderboard import Leaderboard
 
 Simulated = Callable[..., Path]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.schedulers import Asha
-from search.simulation import PowerLaw, Simulation
+from search.motion.schedulers import Asha
+from search.motion.simulation import PowerLaw, Simulation
 from search.study import Study
 from search.trial import Outcome, State
 
@@ -203,7 +203,7 @@ def test_curves_are_what_they_are_said_to_be():
 
 
 def test_a_simulation_needs_neither_ray_nor_torch():
-    program = "import sys, search.simulation; print({'ray', 'torch'} & set(sys.modules))"
+    program = "import sys, search.motion.simulation; print({'ray', 'torch'} & set(sys.modules))"
     printed = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     ).stdout

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from search.statistics import (
+from search.results.statistics import (
     BOOTSTRAP_SEEDS,
     Pair,
     holm_pairs,

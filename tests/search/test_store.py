@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.lock import StudyLockedError, living_writer, read_holder
-from search.log import LOG, read_events
-from search.store import Store, read_study
+from search.store.lock import StudyLockedError, living_writer, read_holder
+from search.store.log import LOG, read_events
+from search.store.store import Store, read_study
 from search.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +64,7 @@ def line_from(process: subprocess.Popen[str]) -> str:
 
 HOLDS_THE_LOCK = """
 import time
-from search.store import Store
+from search.store.store import Store
 store = Store.open({folder!r})
 print("ready", flush=True)
 number = 0
@@ -116,7 +116,7 @@ def test_create_leaves_nothing_when_it_fails(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(f"search.store.{failing}", fail)
+    monkeypatch.setattr(f"search.store.store.{failing}", fail)
     with pytest.raises(OSError, match=r"cannot write .*: No space left on device"):
         Store.create(tmp_path / "s", STUDY)
     assert not list(tmp_path.iterdir())
@@ -130,7 +130,7 @@ def test_create_loses_a_race_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (folder / "theirs").write_text("")
         return []
 
-    monkeypatch.setattr("search.store.describe_environment", quicker)
+    monkeypatch.setattr("search.store.store.describe_environment", quicker)
     with pytest.raises(FileExistsError, match="exists already"):
         Store.create(folder, STUDY)
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
@@ -240,7 +240,7 @@ def test_a_full_disk_leaves_the_log_whole(folder: Path, monkeypatch: pytest.Monk
 
     with Store.open(folder) as store:
         before = (folder / LOG).read_bytes()
-        monkeypatch.setattr("search.store.os.write", half)
+        monkeypatch.setattr("search.store.store.os.write", half)
         with pytest.raises(OSError, match=r"cannot write .*: No space left on device"):
             store.append(reported(1))
         monkeypatch.undo()
@@ -302,7 +302,7 @@ def test_closing_twice_gives_the_lock_back_once(folder: Path) -> None:
 def test_the_heartbeat_goes_on_without_events(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.store.HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("search.store.store.HEARTBEAT_SECONDS", 0.01)
     with Store.open(folder):
         first = read_holder(folder / "lock")
         deadline = time.monotonic() + 30
@@ -312,7 +312,7 @@ def test_the_heartbeat_goes_on_without_events(
 
 
 def test_a_writer_whose_lock_was_taken_stops(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.store.HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("search.store.store.HEARTBEAT_SECONDS", 0.01)
     with Store.open(folder) as store:
         theirs = json.loads((folder / "lock").read_bytes()) | {"host": "elsewhere"}
         (folder / "lock").write_text(json.dumps(theirs))

@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from search.tables import Block, to_terminal
+from search.results.tables import Block, to_terminal
 
 BLOCK = Block(
     title="prices",

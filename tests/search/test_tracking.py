@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from search.cli import main
-from search.store import Store
+from search.store.store import Store
 from search.study import Study
 from search.tracking import MODULES, track
 from search.tracking.database import address

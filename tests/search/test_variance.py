@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from search.statistics import example_interval, mean_interval, paired_difference, told_apart
-from search.variance import Estimate
+from search.results.statistics import example_interval, mean_interval, paired_difference, told_apart
+from search.results.variance import Estimate
 
 # The ratings in table 2 of Shrout and Fleiss, "Intraclass correlations: uses in assessing rater
 # reliability", Psychological Bulletin 86, 1979: six targets (our examples) by four judges (our

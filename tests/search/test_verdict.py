@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from search.cli import app
-from search.leaderboard import PAIR_COLUMNS, Leaderboard
-from search.statistics import holm_pairs
-from search.verdict import ONE_DRAW, Verdict
+from search.results.leaderboard import PAIR_COLUMNS, Leaderboard
+from search.results.statistics import holm_pairs
+from search.results.verdict import ONE_DRAW, Verdict
 
 Finished = Callable[..., Path]
 GOOD = [0.10, 0.11, 0.12, 0.10, 0.11]

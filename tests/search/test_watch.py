@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from search.store import Store
+from search.store.store import Store
 from search.study import Study
-from search.watch import Tail, watch
+from search.terminal.watch import Tail, watch
 
 STUDY = Study.from_mapping(
     {

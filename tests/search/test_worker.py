@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from search import worker as worker_module
-from search.example_losses import losses_path, read_losses
 from search.problem import Problem
+from search.runner import worker as worker_module
+from search.runner.worker import Duty, Worker, history_path
+from search.store.example_losses import losses_path, read_losses
 from search.study import Study
 from search.trial import Lease, Trial
-from search.worker import Duty, Worker, history_path
 from spaces import default
 from trainers.loop import Diverged, Training
 

@@ -1,0 +1,1 @@
+"""What a search can be asked afterwards: criticism, importance, comparison, calibration."""

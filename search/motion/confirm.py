@@ -1,0 +1,64 @@
+"""The finalists: which configurations are trained again, and on which seeds."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from search.motion.randomness import key
+from search.motion.state import TrialProgress
+from search.trial import Finalist, State
+
+
+def confirmation_seeds(study_seed: int, count: int) -> list[int]:
+    """Different seeds, none of them the search's own; a longer list begins with the shorter one."""
+    seeds: list[int] = []
+    draw = 0
+    while len(seeds) < count:
+        seed = key(study_seed, "confirmation", draw) % 2**31
+        if seed != study_seed and seed not in seeds:
+            seeds.append(seed)
+        draw += 1
+    return seeds
+
+
+def best_trials(trials: Iterable[TrialProgress], count: int) -> list[TrialProgress]:
+    """The best by their best validation value: of those that are complete, then of the longest.
+
+    Trials that failed or that a person stopped are no candidates.
+    """
+    candidates = [
+        trial
+        for trial in trials
+        if trial.state not in (State.failed, State.stopped) and trial.history
+    ]
+    return sorted(candidates, key=_merit)[:count]
+
+
+def finalists(
+    trials_by_family: Mapping[str, Iterable[TrialProgress]],
+    *,
+    top_per_family: int,
+    seeds: list[int],
+    confirmed: Collection[tuple[int | None, int]],
+) -> list[Finalist]:
+    """What is still to be confirmed: the best of each family on the same seeds.
+
+    The list goes seed by seed, so that early results compare all families.
+
+    Args:
+        confirmed: Pairs of search trial and seed that have been trained already.
+    """
+    best = {
+        family: best_trials(trials, top_per_family) for family, trials in trials_by_family.items()
+    }
+    return [
+        Finalist(family, trial.trial.number, seed)
+        for place in range(top_per_family)
+        for seed in seeds
+        for family, trials in best.items()
+        for trial in trials[place : place + 1]
+        if (trial.trial.number, seed) not in confirmed
+    ]
+
+
+def _merit(trial: TrialProgress) -> tuple[bool, int, float, int]:
+    complete = trial.state == State.complete
+    return not complete, 0 if complete else -trial.epoch, trial.best_loss, trial.trial.number

@@ -1,0 +1,282 @@
+"""The state of a study: everything that follows from the events of its log."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from search.motion.budget import Ledger
+from search.motion.events import Event
+from search.motion.family import FamilySearch
+from search.study import Study
+from search.trial import Finalist, Lease, State, Trial
+from spaces import SearchSpace
+
+
+@dataclass(slots=True)
+class TrialProgress:
+    """What is known of one trial.
+
+    Args:
+        proposal: Which proposal of its family it is; None for a finalist.
+        attempt: Of the latest lease; 0 before the first.
+        epoch: The furthest that was reported.
+        from_epoch: Where the latest lease began.
+        to_epoch: Where it ends.
+        history: Each epoch with its loss (the objective, smaller is better); finite ones only.
+        losses: Leases lost in a row without coming further than `lost_at`.
+        device_seconds: Seconds of its epochs, and of leases that failed or were lost.
+    """
+
+    trial: Trial
+    proposal: int | None
+    state: State = State.interrupted
+    attempt: int = 0
+    epoch: int = 0
+    from_epoch: int = -1
+    to_epoch: int = 0
+    history: list[tuple[int, float]] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    diverged: bool = False
+    tested: bool = False
+    stop_requested: bool = False
+    losses: int = 0
+    lost_at: int = -1
+    device_seconds: float = 0.0
+    cause: str = ""
+    lease_seconds: float = 0.0
+    leased_at: float = 0.0
+    attempt_epoch: int = 0
+
+    @property
+    def in_search(self) -> bool:
+        """Whether the trial belongs to the search, not to the confirmation."""
+        return self.trial.finalist_of is None
+
+    @property
+    def losses_with_next(self) -> int:
+        """What `losses` will be if the worker is lost now."""
+        return 1 if self.epoch > self.lost_at else self.losses + 1
+
+    def add(self, epoch: int, loss: float | None) -> None:
+        """An epoch beyond all before; a loss of None was not finite."""
+        self.epoch = epoch
+        if loss is None:
+            self.diverged = True
+            return
+        self.history.append((epoch, loss))
+        if loss < self.best_loss:
+            self.best_loss, self.best_epoch = loss, epoch
+
+
+class StudyState:
+    """The state of a study, changed by `apply` and by nothing else.
+
+    Args:
+        maximize: Whether larger values of the metric are better; a loss is then the negated value.
+    """
+
+    def __init__(self, spaces: Mapping[str, SearchSpace], study: Study, *, maximize: bool) -> None:
+        self.families = {name: FamilySearch(name, spaces[name], study) for name in study.families}
+        self.ledger = Ledger(study.budget, study.families)
+        self.trials: list[TrialProgress] = []
+        """By number."""
+        self.in_flight: dict[int, Lease] = {}
+        """By number of the trial."""
+        self.interrupted: set[int] = set()
+        """Numbers of the trials that have work left and no worker."""
+        self.next_lease = 0
+        self.searching = True
+        """Whether the search goes on; then come the finalists."""
+        self.finalists: list[Finalist] = []
+        """Those that are not trials yet."""
+        self.search_seconds = 0.0
+        """Wall-clock seconds of the search, as far as drivers were at work."""
+        self.last_event_at = 0.0
+        self._sign = -1.0 if maximize else 1.0
+        self._settings: Event | None = None
+
+    def apply(self, event: Event) -> None:
+        """Take in one event; kinds that others write and duplicates change nothing."""
+        change = CHANGES.get(event["event"])
+        if change is None:
+            return
+        if self.searching and event["event"] != "opened":
+            self.search_seconds += max(event["time"] - self.last_event_at, 0.0)
+        self.last_event_at = event["time"]
+        change(self, event)
+
+    def search_seconds_at(self, now: float) -> float:
+        """`search_seconds` and the time since the last event; a driver is at work."""
+        return self.search_seconds + max(now - self.last_event_at, 0.0)
+
+    def search_in_flight(self) -> bool:
+        """Whether a lease of the search is in a worker."""
+        return any(family.in_flight for family in self.families.values())
+
+    def _opened(self, event: Event) -> None:
+        """A driver begins: what was in flight has no worker. Changed settings reopen the search."""
+        for number in list(self.in_flight):
+            self._release(self.trials[number])
+            self._interrupt(self.trials[number])
+        settings = {key: event[key] for key in event if key != "time"}
+        if self._settings not in (None, settings):
+            self.searching = True
+            self.finalists = []
+            for family in self.families.values():
+                family.take_heart()
+        self._settings = settings
+
+    def _proposed(self, event: Event) -> None:
+        number, finalist_of = event["trial"], event["finalist_of"]
+        if number < len(self.trials):
+            return
+        assert number == len(self.trials)
+        trial = Trial(number, event["family"], event["config"], event["seed"], finalist_of)
+        self.trials.append(TrialProgress(trial, event["proposal"]))
+        self.interrupted.add(number)
+        if finalist_of is None:
+            self.families[trial.family].trials.append(number)
+            self.ledger.accounts[trial.family].proposed += 1
+            self._tell(self.trials[number], State.running)
+        else:
+            begun = Finalist(trial.family, finalist_of, trial.seed)
+            self.finalists = [finalist for finalist in self.finalists if finalist != begun]
+
+    def _leased(self, event: Event) -> None:
+        if event["lease"] < self.next_lease:
+            return
+        at = self.trials[event["trial"]]
+        self.next_lease = event["lease"] + 1
+        if event["attempt"] > at.attempt:
+            at.attempt, at.attempt_epoch = event["attempt"], 0
+        at.state = State.running
+        at.from_epoch, at.to_epoch = event["epoch"], event["to_epoch"]
+        at.leased_at, at.lease_seconds = event["time"], 0.0
+        self.interrupted.discard(at.trial.number)
+        self.in_flight[at.trial.number] = Lease(
+            event["lease"], at.trial, at.attempt, at.from_epoch, at.to_epoch, event["test"]
+        )
+        if at.in_search:
+            family = self.families[at.trial.family]
+            family.in_flight += 1
+            family.scheduler.leave(at.trial.number)
+            self.ledger.accounts[at.trial.family].reserved_epochs += at.to_epoch - at.epoch
+
+    def _reported(self, event: Event) -> None:
+        at, epoch = self.trials[event["trial"]], event["epoch"]
+        if event["attempt"] != at.attempt or epoch <= at.attempt_epoch:
+            return
+        at.attempt_epoch = epoch
+        at.lease_seconds += event["seconds"]
+        self._spend(at, event["seconds"])
+        if at.in_search:
+            account = self.ledger.accounts[at.trial.family]
+            account.trained_epochs += 1
+            account.reserved_epochs -= max(epoch - at.epoch, 0)
+        if epoch > at.epoch:
+            value = event["value"]
+            at.add(epoch, None if value is None else self._sign * value)
+
+    def _paused(self, event: Event) -> None:
+        at = self.trials[event["trial"]]
+        if at.state != State.running:
+            return
+        self._release(at)
+        at.state = State.paused
+        self._enter(at, event["epoch"], at.best_loss)
+        self._tell(at, State.paused)
+
+    def _interrupted(self, event: Event) -> None:
+        at = self.trials[event["trial"]]
+        if at.state != State.running:
+            return
+        self._release(at)
+        self._interrupt(at)
+        if event["lost"]:
+            at.losses, at.lost_at = at.losses_with_next, at.epoch
+            self._charge(at, event)
+
+    def _ended(self, event: Event) -> None:
+        at = self.trials[event["trial"]]
+        if at.state.final:
+            return
+        was_running = at.state == State.running
+        if was_running:
+            self._release(at)
+        self.interrupted.discard(at.trial.number)
+        at.state, at.cause = State(event["state"]), event["cause"]
+        if was_running and at.state == State.failed:
+            self._charge(at, event)
+        if at.in_search:
+            self._end_search(at)
+
+    def _end_search(self, at: TrialProgress) -> None:
+        family = self.families[at.trial.family]
+        if at.state == State.complete:
+            self._enter(at, at.epoch, at.best_loss)
+        elif at.state == State.failed:
+            family.failures += 1
+            family.scheduler.enter(at.trial.number, at.to_epoch, math.inf)
+        family.scheduler.leave(at.trial.number)
+        self.ledger.accounts[family.name].book_end(at.state, at.device_seconds)
+        self._tell(at, at.state)
+
+    def _tested(self, event: Event) -> None:
+        self.trials[event["trial"]].tested = True
+
+    def _stop_requested(self, event: Event) -> None:
+        self.trials[event["trial"]].stop_requested = True
+
+    def _retired(self, event: Event) -> None:
+        self.families[event["family"]].retired = event["cause"]
+
+    def _searched(self, event: Event) -> None:
+        self.searching = False
+        self.finalists = [Finalist(**finalist) for finalist in event["finalists"]]
+
+    def _release(self, at: TrialProgress) -> None:
+        """The trial's lease is over."""
+        lease = self.in_flight.pop(at.trial.number)
+        if at.in_search:
+            self.families[at.trial.family].in_flight -= 1
+            left = max(lease.to_epoch - at.epoch, 0)
+            self.ledger.accounts[at.trial.family].reserved_epochs -= left
+
+    def _interrupt(self, at: TrialProgress) -> None:
+        at.state = State.interrupted
+        self.interrupted.add(at.trial.number)
+
+    def _charge(self, at: TrialProgress, event: Event) -> None:
+        """A lease that failed or was lost held its device longer than its epochs say."""
+        self._spend(at, max(event["time"] - at.leased_at - at.lease_seconds, 0.0))
+
+    def _spend(self, at: TrialProgress, seconds: float) -> None:
+        at.device_seconds += seconds
+        if at.in_search:
+            self.ledger.accounts[at.trial.family].device_seconds += seconds
+
+    def _enter(self, at: TrialProgress, epoch: int, loss: float) -> None:
+        family = self.families[at.trial.family]
+        family.survived = True
+        family.scheduler.enter(at.trial.number, epoch, loss)
+
+    def _tell(self, at: TrialProgress, state: State) -> None:
+        assert at.proposal is not None
+        sampler = self.families[at.trial.family].sampler
+        sampler.tell(at.proposal, at.trial.config, at.history, state)
+
+
+CHANGES: dict[str, Callable[[StudyState, Event], None]] = {
+    "opened": StudyState._opened,
+    "proposed": StudyState._proposed,
+    "leased": StudyState._leased,
+    "reported": StudyState._reported,
+    "paused": StudyState._paused,
+    "interrupted": StudyState._interrupted,
+    "ended": StudyState._ended,
+    "tested": StudyState._tested,
+    "stop_requested": StudyState._stop_requested,
+    "retired": StudyState._retired,
+    "searched": StudyState._searched,
+}

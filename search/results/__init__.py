@@ -1,0 +1,1 @@
+"""What a log says: summary, leaderboard, statistics, verdict."""

@@ -1,0 +1,124 @@
+"""The tables of a study that people read."""
+
+from search.results.cells import count, interval, number, p_value, probability, seconds
+from search.results.pairs import PairVerdict
+from search.results.standing import Standing, best_first, standings
+from search.results.statistics import BEATS_SEEDS
+from search.results.summary import StudySummary, TrialSummary
+from search.results.tables import Block
+from search.results.verdict import Verdict
+from search.trial import State
+
+OVER_EXAMPLES = "over examples"
+FATES = (State.complete, State.pruned, State.failed)
+
+
+def family_block(summary: StudySummary) -> Block:
+    """A study's families, best first."""
+    places = standings(summary)
+    metric = summary.metric or "value"
+    wide = any(place.over_examples for place in places)
+    headings = ["rank", "family", f"test {metric}", *([OVER_EXAMPLES] if wide else [])]
+    headings += ["tie", f"valid {metric}", "epoch", "parameters", "training", "trials", *FATES]
+    return Block(
+        title=title(summary),
+        headings=headings,
+        words=frozenset({"family", "tie"}),
+        cells=[_family_cells(place, wide=wide) for place in places],
+        notes=_notes(summary, places),
+    )
+
+
+def pair_block(summary: StudySummary) -> Block:
+    """A study's families two by two, and the verdict."""
+    verdict = Verdict.over(summary, standings(summary))
+    return Block(
+        title=title(summary),
+        headings=["better", "worse", "ahead by", "corrected p", "P(better)", "beats", "seeds"],
+        words=frozenset({"better", "worse", "beats"}),
+        cells=[_pair_cells(pair) for pair in verdict.pairs],
+        notes=verdict.sentences,
+    )
+
+
+def trial_block(summary: StudySummary) -> Block:
+    """A study's trials, best first, without their settings."""
+    headings = ["trial", "family", "state", "finalist of", "seed", f"valid {summary.metric or ''}"]
+    headings += ["epoch", "epochs", "parameters", "training", "cause"]
+    return Block(
+        title=title(summary),
+        headings=headings,
+        words=frozenset({"family", "state", "cause"}),
+        cells=[_trial_cells(trial) for trial in best_first(summary)],
+    )
+
+
+def title(summary: StudySummary) -> str:
+    """The study, its benchmark and its metric."""
+    words = f"{summary.study} on {summary.benchmark}" if summary.benchmark else summary.study
+    if summary.metric is None:
+        return words
+    return f"{words}: {summary.metric}, {'higher' if summary.maximize else 'lower'} is better"
+
+
+def _family_cells(place: Standing, *, wide: bool) -> list[str]:
+    test, best = place.test, place.best
+    over = place.over_examples
+    cells = [
+        count(place.rank),
+        place.family,
+        interval(test.mean, test.low, test.high) if test else "",
+        *([interval(over.mean, over.low, over.high) if over else ""] if wide else []),
+        place.tie_group or "",
+        number(place.valid),
+        count(best.best_epoch) if best else "",
+        count(best.parameters) if best else "",
+    ]
+    if place.is_baseline:
+        return [*cells, "", "", *("" for _ in FATES)]
+    fates = [count(place.count(state)) for state in FATES]
+    return [*cells, seconds(place.train_seconds), count(len(place.trials)), *fates]
+
+
+def _pair_cells(pair: PairVerdict) -> list[str]:
+    found = pair.difference
+    return [
+        pair.better,
+        pair.worse,
+        interval(found.mean, found.low, found.high),
+        "" if pair.corrected_p_value is None else p_value(pair.corrected_p_value),
+        probability(pair.probability),
+        "yes" if pair.beats else "no",
+        count(pair.seeds),
+    ]
+
+
+def _trial_cells(trial: TrialSummary) -> list[str]:
+    return [
+        str(trial.trial),
+        trial.family,
+        trial.state,
+        "" if trial.finalist_of is None else str(trial.finalist_of),
+        str(trial.seed),
+        number(trial.best),
+        count(trial.best_epoch),
+        count(trial.epochs),
+        count(trial.parameters),
+        seconds(trial.train_seconds),
+        (trial.cause or "").partition("\n")[0],
+    ]
+
+
+def _notes(summary: StudySummary, places: list[Standing]) -> list[str]:
+    """What the table means and amounts to, in sentences."""
+    tested = [place for place in places if place.tests and not place.is_baseline]
+    notes = []
+    if tested:
+        seeds = sorted({len(place.tests) for place in tested})
+        several = " to ".join(str(bound) for bound in dict.fromkeys((seeds[0], seeds[-1])))
+        notes.append(f"Test: mean ± 95 % interval over {several} seeds.")
+        if any(place.over_examples for place in places):
+            notes[0] += f" {OVER_EXAMPLES.capitalize()}: over seeds and test examples."
+        if seeds[-1] >= BEATS_SEEDS:
+            notes.append("Families that share a letter cannot be told apart.")
+    return [*notes, *Verdict.over(summary, places).sentences] if summary.trials else notes

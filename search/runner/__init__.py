@@ -1,0 +1,1 @@
+"""Ray Tune carries the leases: driver, workers, and what happens when either dies."""

@@ -1,0 +1,133 @@
+"""Where Ray Tune's trials meet our leases: handed out under a ticket, taken back, or lost."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from search.runner.message import Message, one_line
+from search.trial import Lease, Outcome
+
+
+class Leases(Protocol):
+    """What hands leases out and is told what came of them: the conductor of a study."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+
+    def next_lease(self) -> Lease | None:
+        """The next piece of work; None if there is none now."""
+
+    def wanted(self, lease: Lease) -> bool:
+        """Whether its worker should go on."""
+
+    def report(self, lease: Lease, measurement: Mapping[str, Any]) -> None:
+        """One epoch of a lease."""
+
+    def end(self, lease: Lease, outcome: Outcome) -> None:
+        """How a lease ended."""
+
+    def stop(self) -> None:
+        """Hand out nothing more, and want nothing more."""
+
+
+class Desk:
+    """Gives each of Tune's trials one lease, and tells the conductor what came of it.
+
+    A ticket is Tune's identifier of a trial: 32 random bits, so that two may be equal. Whatever
+    comes under a ticket that holds no lease is old news, and ignored. Nothing here needs Ray.
+
+    Attributes:
+        handed_out: Leases that ever went out.
+        ended: Leases that a worker brought to an end.
+        fault: What the conductor itself raised, or its log; Tune hides it in errors of its own.
+    """
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self._tickets: set[str] = set()
+        self._held: dict[str, Lease] = {}
+        self._stopped = False
+        self.handed_out = 0
+        self.ended = 0
+        self.fault: Exception | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self._leases.finished
+
+    @property
+    def in_flight(self) -> int:
+        """Leases that are out."""
+        return len(self._held)
+
+    def hand_out(self, ticket: str) -> Lease | None:
+        """The next lease, now held by `ticket`; None if there is none now or the ticket was used.
+
+        Raises:
+            RuntimeError: The conductor waits for a result, and no lease is out.
+        """
+        if ticket in self._tickets or self._stopped:
+            return None
+        with self._watching():
+            lease = self._leases.next_lease()
+            if lease is None and not self._held and not self._leases.finished:
+                raise RuntimeError("the study waits for results, and nothing is being trained")
+        if lease is not None:
+            self._tickets.add(ticket)
+            self._held[ticket] = lease
+            self.handed_out += 1
+        return lease
+
+    def wants(self, ticket: str) -> bool:
+        """Whether the lease of `ticket` is to go on."""
+        lease = self._held.get(ticket)
+        return lease is not None and self._leases.wanted(lease)
+
+    def hear(self, ticket: str, message: Message, *, last: bool) -> None:
+        """A message from the worker that has the lease of `ticket`.
+
+        Args:
+            last: Whether the lease ends with it, be it only because it is not wanted any more.
+        """
+        lease = self._held.get(ticket)
+        if lease is None:
+            return
+        outcome = message.outcome
+        if outcome is None and last:
+            outcome = Outcome.reached(message.measurements[-1]["epoch"])
+        with self._watching():
+            for measurement in message.measurements:
+                self._leases.report(lease, measurement)
+            if outcome is not None:
+                del self._held[ticket]
+                self.ended += 1
+                self._leases.end(lease, outcome)
+
+    def lose(self, ticket: str, cause: str) -> None:
+        """The worker that had the lease of `ticket` is gone."""
+        lease = self._held.pop(ticket, None)
+        if lease is not None:
+            with self._watching():
+                self._leases.end(lease, Outcome.lost(one_line(cause)))
+
+    def lose_all(self, cause: str) -> None:
+        """Every worker is gone."""
+        for ticket in list(self._held):
+            self.lose(ticket, cause)
+
+    def stop(self) -> None:
+        """Hand out nothing more; what is out is not wanted any more."""
+        if not self._stopped:
+            self._stopped = True
+            self._leases.stop()
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Remember what goes wrong on our side."""
+        try:
+            yield
+        except Exception as error:
+            self.fault = error
+            raise

@@ -1,0 +1,139 @@
+"""Ray Tune carries the leases of a study: one `Tuner` after another, until nothing is left."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+from ray import tune
+
+from cluster.connect import environment
+from search.runner.desk import Desk, Leases
+from search.runner.interruption import Interruption
+from search.runner.message import LeaseWorker, one_line
+from search.runner.private import mended_tune
+from search.runner.tune import (
+    Arrays,
+    LeaseCallback,
+    LeaseScheduler,
+    LeaseSearcher,
+    LeaseTrainable,
+    Patience,
+)
+
+MOST_BARREN_ABORTS = 3  # aborts in a row without a lease ended between them
+
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no files for each trial
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # no snapshots: the study's log is the only state
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are told in the log
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `search.runner.interruption` has ours
+    "TUNE_WARN_THRESHOLD_S": "3600",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the old reporter is silent at verbosity 0
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who carries the leases.
+
+    Args:
+        hire: Makes a worker in its process, out of the arrays; it travels there, and so must be
+            importable there.
+        arrays: What all workers on a node share, mapped and read-only.
+        slots: Workers at a time.
+        cpus: CPUs of one worker.
+        gpus: GPUs of one worker; a fraction shares one.
+    """
+
+    hire: Callable[[Arrays], LeaseWorker]
+    arrays: Arrays
+    slots: int
+    cpus: float
+    gpus: float = 0.0
+
+
+def run_leases(
+    leases: Leases,
+    crew: Crew,
+    *,
+    checkpoint_path: Callable[[int], Path],
+    aborted: Callable[[str], None],
+    interruption: Interruption,
+) -> None:
+    """Have all leases carried; the connected Ray session stays as it is.
+
+    Args:
+        checkpoint_path: Where the checkpoint of a trial of that number lies or goes.
+        aborted: Told the cause each time Tune gives up; the leases in flight then go out again.
+
+    Raises:
+        Interrupted: A signal came; what was being trained is saved.
+        RuntimeError: Tune gives up again and again.
+        Exception: Whatever `leases` raised.
+    """
+    desk = Desk(leases)
+    arrays = [ray.put(crew.arrays)]
+    barren = 0
+    while not desk.finished:
+        ended = desk.ended
+        cause = _fit(desk, crew, arrays, checkpoint_path, interruption)
+        interruption.check()
+        if desk.fault is not None:
+            raise desk.fault
+        if desk.in_flight == 0 and cause is None:
+            continue  # this Tuner had its share of leases
+        cause = cause or "Ray Tune ended while leases were in flight"
+        aborted(cause)
+        desk.lose_all(cause)
+        barren = 0 if desk.ended > ended else barren + 1
+        if barren == MOST_BARREN_ABORTS:
+            raise RuntimeError(f"Ray Tune gave up {barren} times in a row, the last time: {cause}")
+
+
+def _fit(
+    desk: Desk,
+    crew: Crew,
+    arrays: list[ray.ObjectRef],
+    checkpoint_path: Callable[[int], Path],
+    interruption: Interruption,
+) -> str | None:
+    """Run one `Tuner`; why it gave up, None if it did not."""
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    with (
+        tempfile.TemporaryDirectory(prefix="seqtune-tune-") as folder,
+        environment(ENVIRONMENT),
+        mended_tune(),
+        interruption.patience(),
+    ):
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(LeaseTrainable, hire=crew.hire, arrays=arrays),
+                tune.PlacementGroupFactory([{"CPU": crew.cpus, "GPU": crew.gpus}]),
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=LeaseSearcher(desk, checkpoint_path),
+                scheduler=LeaseScheduler(desk, crew.slots),
+                num_samples=-1,
+                max_concurrent_trials=crew.slots,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=tune.RunConfig(
+                name="leases",
+                storage_path=folder,
+                callbacks=[LeaseCallback(desk)],
+                stop=Patience(desk, interruption),
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                verbose=0,
+            ),
+        )
+        try:
+            tuner.fit()
+        except Exception as error:
+            return one_line(f"{type(error).__name__}: {error}")
+    return None

@@ -1,0 +1,201 @@
+"""The five things that Ray Tune asks for: searcher, trainable, callback, scheduler and stopper."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from ray.tune import Callback, Stopper, Trainable
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from search.runner.desk import Desk
+from search.runner.interruption import Interruption
+from search.runner.message import LeaseWorker, Message, failure
+from search.runner.private import keep_idle_workers
+from search.trial import Lease
+
+LEASES_PER_TUNER = 1000  # Tune looks at every trial it ever had in each of its steps
+GRACE_SECONDS = 5.0  # a worker that reports within this time after a signal loses nothing
+DEATHS = (r"exit detail: (.*?)(?:\. |\n|$)", r"(?:died|dead) because (?:of )?(.*?)(?:\. |\n|$)")
+
+Arrays = dict[str, np.ndarray]
+
+
+class LeaseSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
+    """Hands leases out to Tune: one for each of its trials, as the trial's configuration."""
+
+    def __init__(self, desk: Desk, checkpoint_path: Callable[[int], Path]) -> None:
+        super().__init__()
+        self._desk = desk
+        self._checkpoint_path = checkpoint_path
+        self._slots = 1
+        self._last = desk.handed_out + LEASES_PER_TUNER
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """Take the limit over: Tune's own forgets slots of trials that failed while starting."""
+        self._slots = max_concurrent
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next lease; None if there is none now, and Tune then asks again a little later."""
+        if self._desk.finished or self._desk.handed_out >= self._last:
+            return str(Searcher.FINISHED)
+        free = self._desk.in_flight < self._slots
+        lease = self._desk.hand_out(trial_id) if free else None
+        if lease is None:
+            return None
+        checkpoint = self._checkpoint_path(lease.trial.number)
+        return {"lease": json.dumps(lease.to_json()), "checkpoint": str(checkpoint)}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing: results come through the callback, which is told of every one of them."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study's log is the only state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, for the same reason."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its searcher; nobody reads it
+
+
+class LeaseTrainable(Trainable):  # type: ignore[misc]  # Ray has no types
+    """Carries leases, one after another, in one process."""
+
+    def setup(
+        self, config: dict[str, Any], hire: Callable[[Arrays], LeaseWorker], arrays: list[Any]
+    ) -> None:
+        """Called once in a process.
+
+        Args:
+            hire: Makes the worker, out of the arrays.
+            arrays: A reference to them in the object store, in a list lest Ray fetches it itself.
+        """
+        self._hire = hire
+        self._arrays = arrays
+        self._worker: LeaseWorker | None = None
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Another lease; Tune waits for ever if this says False."""
+        self._lease = Lease.from_json(json.loads(new_config["lease"]))
+        self._checkpoint = Path(new_config["checkpoint"])
+        self._taken = False
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Work for a short while; `done` with the last message of a lease."""
+        try:
+            message = self._work()
+        except Exception as error:  # no data, no memory for it, a broken installation
+            message = Message([], failure(error))
+        return {"message": message.to_text(), "done": message.outcome is not None}
+
+    def cleanup(self) -> None:
+        """Called before the process ends."""
+        if self._worker is not None:
+            self._worker.put_down()
+
+    def _work(self) -> Message:
+        if self._worker is None:
+            self._worker = self._hire(ray.get(self._arrays[0]))
+        if not self._taken:
+            self._worker.take(self._lease, self._checkpoint)
+            self._taken = True
+        return self._worker.work()
+
+
+class LeaseCallback(Callback):  # type: ignore[misc]  # Ray has no types
+    """Brings back what came of the leases."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """A worker's message; `done` also where the scheduler has just stopped the lease."""
+        message = Message.from_text(result["message"])
+        self._desk.hear(trial.trial_id, message, last=result["done"])
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A worker is gone: what goes wrong inside a lease is a message, not an error."""
+        self._desk.lose(trial.trial_id, cause_of_death(Path(trial.error_file).read_text()))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class LeaseScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
+    """Lets every lease run to its end, or to the first message after which it is not wanted."""
+
+    def __init__(self, desk: Desk, slots: int) -> None:
+        super().__init__()
+        self._desk = desk
+        self._slots = slots
+        self._keeps_workers = False
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Called with each lease; the first one tells what a worker is given."""
+        if not self._keeps_workers:
+            keep_idle_workers(tune_controller, trial.placement_group_factory, self._slots)
+            self._keeps_workers = True
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Whether the lease goes on; the callback hears of the result afterwards."""
+        wanted = self._desk.wants(trial.trial_id)
+        return str(TrialScheduler.CONTINUE if wanted else TrialScheduler.STOP)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Patience(Stopper):  # type: ignore[misc]  # Ray has no types
+    """Stops the study after a signal, and ends what does not come to a message in time."""
+
+    def __init__(self, desk: Desk, interruption: Interruption) -> None:
+        self._desk = desk
+        self._interruption = interruption
+        self._deadline: float | None = None
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether one trial has to stop: that is the scheduler's matter."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the time is over; Tune asks several times a second."""
+        if self._interruption.signum is None:
+            return False
+        if self._deadline is None:
+            self._desk.stop()
+            self._deadline = time.monotonic() + GRACE_SECONDS
+        return time.monotonic() >= self._deadline
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def cause_of_death(text: str) -> str:
+    """What Ray says of a worker that is gone, in words that are the same for the same cause."""
+    if "OutOfMemoryError" in text:
+        return "out of memory: Ray's memory monitor killed the worker"
+    for says in DEATHS:
+        if found := re.search(says, text):
+            return f"worker died: {found.group(1)}"
+    return f"worker died: {text.partition(chr(10))[2]}"

@@ -1,0 +1,195 @@
+"""What a worker process does with a lease: train, keep checkpoints, say what came of it."""
+
+import json
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.runner.message import Message, failure
+from search.runner.packages import check_packages
+from search.store.example_losses import write_losses
+from search.trial import Lease, Outcome
+from trainers.batching import DeviceData
+from trainers.catalog import load_family
+from trainers.checkpoint import UnusableCheckpointError
+from trainers.dataset import Dataset
+from trainers.device import free_memory, is_out_of_memory, use_threads
+from trainers.loop import Diverged, Training
+
+REPORT_SECONDS = 0.5  # short epochs are reported together, so that a worker reports twice a second
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What every worker of a study is told once, beside the arrays of the data set.
+
+    Args:
+        description: The data set's; together with the arrays it is the data set.
+        sources: Source text of those families that are a user's own.
+        metric: Name of the metric that tells a trial's best epoch.
+        epochs: The most epochs of one trial, the horizon of its schedules.
+        device: Where tensors live, in torch's words.
+        threads: CPU threads of one trial.
+        checkpoint_seconds: The least time between two checkpoints of a running lease.
+    """
+
+    description: dict[str, Any]
+    sources: dict[str, str]
+    metric: str
+    epochs: int
+    device: str = "cpu"
+    threads: int = 1
+    checkpoint_seconds: float = 5.0
+
+
+class Worker:
+    """One process that trains lease after lease on the same data; a `LeaseWorker`.
+
+    Args:
+        arrays: The data set's arrays; read-only maps of shared memory.
+    """
+
+    def __init__(self, duty: Duty, arrays: dict[str, np.ndarray]) -> None:
+        check_packages()
+        use_threads(duty.threads)
+        self._duty = duty
+        self._data = DeviceData(Dataset.from_parts(duty.description, arrays), duty.device)
+        self._run: Run | None = None
+
+    def take(self, lease: Lease, checkpoint: Path) -> None:
+        """Make `lease` the work to do; the training itself is made when the work begins."""
+        self.put_down()
+        self._lease, self._checkpoint, self._run = lease, checkpoint, None
+
+    def work(self) -> Message:
+        """Train for about `REPORT_SECONDS`, at least one epoch; what goes wrong is an outcome."""
+        news: list[dict[str, Any]] = []
+        try:
+            if self._run is None:
+                self._run = Run(self._training(), self._lease, self._checkpoint)
+                news.extend(self._run.restore())
+            outcome = self._run.advance(news, self._duty.checkpoint_seconds)
+        except Exception as error:
+            outcome = failure(error, _kind(error))
+        if outcome is not None:
+            self._run = None
+            if outcome.kind == "failed":  # the error's traceback may still hold the whole model
+                free_memory()
+        return Message(news, outcome)
+
+    def put_down(self) -> None:
+        """Save what has been done of a lease that is not over; the process may end now."""
+        if self._run is not None:
+            with suppress(OSError):  # the trial has an older checkpoint, and the lease no listener
+                self._run.save()
+            self._run = None
+
+    def _training(self) -> Training:
+        trial = self._lease.trial
+        return Training(
+            load_family(trial.family, self._duty.sources.get(trial.family)),
+            trial.config,
+            self._data,
+            seed=trial.seed,
+            epochs=self._duty.epochs,
+            metric=self._duty.metric,
+        )
+
+
+class Run:
+    """One lease being worked on.
+
+    Beside each checkpoint lies the history of its epochs, written before it: a checkpoint may be
+    newer than the log (the driver was killed), and its epochs are then reported from there.
+    """
+
+    def __init__(self, training: Training, lease: Lease, checkpoint: Path) -> None:
+        self._training = training
+        self._lease = lease
+        self._checkpoint = checkpoint
+        self._history: list[dict[str, Any]] = []
+        self._saved_epoch = 0
+        self._saved_at = time.monotonic()
+
+    def restore(self) -> list[dict[str, Any]]:
+        """Go on from the trial's checkpoint; without one, or with a damaged one, from scratch.
+
+        Returns:
+            Epochs of this lease that the checkpoint has and the log did not have.
+        """
+        try:
+            self._training.restore(self._checkpoint)
+        except (FileNotFoundError, UnusableCheckpointError):
+            return []
+        self._saved_epoch = self._training.epoch
+        self._history = read_history(self._checkpoint, self._training.epoch)
+        known, last = self._lease.from_epoch, self._lease.to_epoch
+        return [told for told in self._history if known < told["epoch"] <= last]
+
+    def advance(self, news: list[dict[str, Any]], checkpoint_seconds: float) -> Outcome | None:
+        """Train epoch by epoch into `news`; the outcome if the lease is over then."""
+        training, last = self._training, self._lease.to_epoch
+        deadline = time.monotonic() + REPORT_SECONDS
+        while training.epoch < last:
+            measured = training.run_epoch().to_json() | {"parameters": training.parameters}
+            self._history.append(measured)
+            news.append(measured)
+            if time.monotonic() >= deadline:
+                break
+        if training.epoch >= last:
+            self.save()
+            return self._finish()
+        if time.monotonic() - self._saved_at >= checkpoint_seconds:
+            self.save()
+        return None
+
+    def save(self) -> None:
+        """Write the checkpoint, unless it is there already."""
+        if self._saved_epoch != self._training.epoch:
+            self._checkpoint.parent.mkdir(parents=True, exist_ok=True)  # a node with its own disk
+            write_history(self._checkpoint, self._history)
+            self._training.save(self._checkpoint)
+            self._saved_epoch = self._training.epoch
+        self._saved_at = time.monotonic()
+
+    def _finish(self) -> Outcome:
+        epoch = self._training.epoch
+        if not self._lease.test:
+            return Outcome.reached(epoch)
+        evaluation = self._training.evaluate("test")
+        write_losses(self._checkpoint, evaluation.example_losses)
+        return Outcome.reached(epoch, test=evaluation.metrics, test_epoch=self._training.best_epoch)
+
+
+def history_path(checkpoint: Path) -> Path:
+    """Where the history of a checkpoint lies."""
+    return checkpoint.with_name(f"{checkpoint.name}.history.json")
+
+
+def read_history(checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
+    """The epochs up to `epoch` that were told beside a checkpoint; none where that is damaged."""
+    try:
+        history = json.loads(history_path(checkpoint).read_text("utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [told for told in history if told["epoch"] <= epoch]
+
+
+def write_history(checkpoint: Path, history: list[dict[str, Any]]) -> None:
+    """Write the epochs so far beside a checkpoint, in full or not at all."""
+    path = history_path(checkpoint)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft.write_text(json.dumps(history), encoding="utf-8")
+    draft.replace(path)
+
+
+def _kind(error: Exception) -> str:
+    """What an error means for the trial, where that is more than its type."""
+    if isinstance(error, Diverged):
+        return "diverged"
+    return "out of memory" if is_out_of_memory(error) else ""

@@ -1,0 +1,1 @@
+"""A study's folder: its log, its lock, and what lies beside them."""

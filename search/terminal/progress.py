@@ -1,0 +1,191 @@
+"""What a person sees while a study runs: a live table in a terminal, else some lines."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from search.results.cells import count, number, seconds
+from search.results.summary import Event, StudySummary, TrialSummary
+from search.results.tables import Block, to_terminal
+from search.study import Study
+from search.trial import State
+
+REFRESHES_PER_SECOND = 2
+FIRST_LINE_SECONDS = 2.0
+LINE_SHARE = 1 / 20  # of the time gone by: a run of a whole day prints fewer than 200 lines
+FATES = (State.running, State.complete, State.pruned, State.failed, State.paused)
+
+
+class Progress:
+    """Shows a running study from its events; in a terminal it is refreshed in place.
+
+    Args:
+        console: Where to draw; its `is_terminal` decides how.
+        earlier: What the log held before this run.
+        clock: Seconds; `started` is by it.
+        started: When the run began; None means now.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        console: Console,
+        *,
+        earlier: Iterable[Event] = (),
+        clock: Callable[[], float] = time.monotonic,
+        started: float | None = None,
+    ) -> None:
+        self._study = study
+        self._console = console
+        self._clock = clock
+        self._started = clock() if started is None else started
+        self._next_line = FIRST_LINE_SECONDS
+        self._summary = StudySummary(study.name)
+        for event in earlier:
+            self._summary.add(event)
+        self._trained_before = _train_seconds(self._summary.trials.values())
+        self._width = console.width
+        self._drawing = threading.Lock()
+        self._live = Live(
+            get_renderable=self._draw,
+            console=console,
+            refresh_per_second=REFRESHES_PER_SECOND,
+            transient=True,
+        )
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def catch_up(self, events: Iterable[Event]) -> None:
+        """Take in what this run has written before anybody looked."""
+        with self._drawing:
+            for event in events:
+                self._summary.add(event)
+
+    def see(self, event: Event) -> None:
+        """Take in what has just been written to the log."""
+        with self._drawing:
+            self._summary.add(event)
+        for line in event["account"] if event["event"] == "data" else ():
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if not self._console.is_terminal and self._elapsed >= self._next_line:
+            self._console.print(self.line(), markup=False, highlight=False, soft_wrap=True)
+            wait = max(FIRST_LINE_SECONDS, self._elapsed * LINE_SHARE)
+            self._next_line = self._elapsed + wait
+
+    def line(self) -> str:
+        """Where the study stands, in one line."""
+        summary = self._summary
+        fates = Counter(trial.state for trial in summary.trials.values())
+        told = ", ".join(f"{fates[fate]} {fate}" for fate in FATES if fates[fate])
+        parts = [f"{seconds(self._elapsed)}  {self._phase()}: {told or 'starting'}"]
+        best = _best(summary, summary.trials.values())
+        if best is not None:
+            parts.append(f"best {summary.metric} {number(best.best)} ({best.family})")
+        left = self.seconds_left()
+        if left is not None:
+            parts.append(f"about {seconds(left)} left")
+        return "; ".join(parts)
+
+    def seconds_left(self) -> float | None:
+        """An estimate from what trials have taken so far; None before one has ended."""
+        summary, budget = self._summary, self._study.budget
+        trials = summary.trials.values()
+        over = [trial for trial in trials if State(trial.state).final and trial.finalist_of is None]
+        trained = _train_seconds(trials) - self._trained_before
+        if not over or not trained or not self._elapsed:
+            return None
+        at_once = trained / self._elapsed
+        search = 0.0
+        if budget.trials_per_family is not None:
+            missing = budget.trials_per_family * len(self._study.families) - len(over)
+            search = missing * _train_seconds(over) / len(over) / at_once
+        if budget.seconds is not None:
+            search = min(search or budget.seconds, budget.seconds - self._elapsed)
+        whole = [trial for trial in trials if trial.state == State.complete]
+        each = _train_seconds(whole) / len(whole) if whole else 0.0
+        finalists = sum(trial.finalist_of is not None for trial in whole)
+        return max(search, 0.0) + (self._planned_finalists - finalists) * each / at_once
+
+    @property
+    def _planned_finalists(self) -> int:
+        confirm = self._study.confirm
+        return len(self._study.families) * confirm.top_per_family * confirm.seeds
+
+    @property
+    def _elapsed(self) -> float:
+        return self._clock() - self._started
+
+    def _phase(self) -> str:
+        trials = self._summary.trials.values()
+        finalists = sum(trial.finalist_of is not None for trial in trials)
+        if finalists:
+            return f"finalist {finalists} of {self._planned_finalists}"
+        share = self._study.budget.trials_per_family
+        of = f" of {share * len(self._study.families)}" if share is not None else ""
+        return f"trial {len(trials)}{of}"
+
+    def _draw(self) -> Text:
+        with self._drawing:
+            left = self.seconds_left()
+            about = "" if left is None else f", about {seconds(left)} left"
+            title = f"{self._study.name}: {self._phase()}, {seconds(self._elapsed)}{about}"
+            return Text(to_terminal([progress_block(self._summary, title)], width=self._width))
+
+
+def progress_block(summary: StudySummary, title: str) -> Block:
+    """The families with their best so far, their trials by fate, and what they have spent."""
+    metric = summary.metric or "value"
+    return Block(
+        title=title,
+        headings=["family", f"best {metric}", "training", *FATES, "epoch"],
+        words=frozenset({"family"}),
+        cells=[_cells(summary, family) for family in summary.families],
+        notes=_notes(summary),
+    )
+
+
+def _cells(summary: StudySummary, family: str) -> list[str]:
+    trials = [trial for trial in summary.trials.values() if trial.family == family]
+    search = [trial for trial in trials if trial.finalist_of is None]
+    fates = Counter(trial.state for trial in search)
+    best = _best(summary, search)
+    return [
+        family,
+        number(best.best if best else None),
+        seconds(_train_seconds(trials)),
+        *(count(fates[fate]) for fate in FATES),
+        count(best.best_epoch if best else None),
+    ]
+
+
+def _notes(summary: StudySummary) -> list[str]:
+    causes = [trial.cause for trial in summary.trials.values() if trial.state == State.failed]
+    return [f"The last failure: {causes[-1]}"] if causes else []
+
+
+def _best(summary: StudySummary, trials: Iterable[TrialSummary]) -> TrialSummary | None:
+    """The trial of the search with the best validation value so far."""
+    measured = [trial for trial in trials if trial.best is not None and trial.finalist_of is None]
+    return min(measured, key=lambda trial: summary.loss(trial.best or 0.0), default=None)
+
+
+def _train_seconds(trials: Iterable[TrialSummary]) -> float:
+    return sum(trial.train_seconds for trial in trials)

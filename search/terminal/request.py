@@ -1,0 +1,107 @@
+"""The study that a command line asks for: a file or a benchmark's name, and changes to it."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from search.store.store import STUDY, study_folders
+from search.study import Study, override, read_toml
+
+FAMILIES = ("rnn", "lstm", "gru", "tcn", "transformer")  # where none are named
+TRIALS_PER_FAMILY = 16  # where no budget is given
+
+
+def requested_study(
+    file: Path | None, options: Mapping[str, Any], changes: Iterable[str] = ()
+) -> Study:
+    """The study of a file, of `options["benchmark"]` or of `options["data.data"]`.
+
+    Args:
+        options: By dotted key, such as `budget.epochs`; None is an option that was not given.
+        changes: `key=value` each, made last.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: There is none of the three, or several, or the study is wrong.
+    """
+    asked = [file, options["benchmark"], options["data.data"]]
+    if sum(one is not None for one in asked) != 1:
+        raise ValueError("a run needs a study file, --benchmark NAME or --data FILE, one of them")
+    mapping = _of_options(options) if file is None else read_toml(file)
+    whole = override(merge(mapping, options), changes)
+    return Study.from_mapping(anchored(whole, Path() if file is None else file.parent))
+
+
+def anchored(mapping: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A study whose own data files, where named without their folder, lie in `folder`."""
+    data = mapping.get("data")
+    if not isinstance(data, Mapping):
+        return dict(mapping)
+    files = {
+        key: [str((folder / path).absolute()) for path in _list(data[key])]
+        for key in ("data", "valid", "test")
+        if key in data
+    }
+    return {**mapping, "data": {**data, **files}}
+
+
+def _list(files: Any) -> list[Any]:
+    return list(files) if isinstance(files, list | tuple) else [files]
+
+
+def extended_study(
+    folder: Path,
+    options: Mapping[str, Any],
+    added_families: Iterable[str] = (),
+    changes: Iterable[str] = (),
+) -> Study:
+    """The study in `folder` with more budget, more families, or other changes.
+
+    Args:
+        options: By dotted key; None is an option that was not given.
+        changes: `key=value` each, made last.
+
+    Raises:
+        OSError: The study's file cannot be read.
+        ValueError: The changed study is wrong.
+    """
+    mapping = read_toml(folder / STUDY)
+    families = [*mapping.get("families", ()), *added_families]
+    return Study.from_mapping(override(merge(mapping, {**options, "families": families}), changes))
+
+
+def study_folder(place: Path) -> Path:
+    """The one study at or right below a place.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: There are several.
+    """
+    found = study_folders(place)
+    if len(found) > 1:
+        names = ", ".join(folder.name for folder in found)
+        raise ValueError(f"{place} must be the folder of one study, got one of several: {names}")
+    return found[0]
+
+
+def merge(mapping: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """`mapping` with the options that were given in their places."""
+    merged = dict(mapping)
+    for key, value in options.items():
+        table, _, name = key.rpartition(".")
+        if value is not None and table:
+            inner = merged.get(table, {})
+            merged[table] = {**inner, name: value} if isinstance(inner, Mapping) else inner
+        elif value is not None:
+            merged[name] = value
+    return merged
+
+
+def _of_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study is unless more is said."""
+    limited = any(options[f"budget.{name}"] for name in ("trials_per_family", "seconds"))
+    return {
+        "name": options["benchmark"] or Path(options["data.data"][0]).name.partition(".")[0],
+        "families": list(FAMILIES),
+        "budget": {} if limited else {"trials_per_family": TRIALS_PER_FAMILY},
+    }
