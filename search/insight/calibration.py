@@ -139,8 +139,8 @@ SEED_DEVIATION = math.hypot(NOISE, Examinee.rest / math.sqrt(Examinee.examples))
 """Standard deviation between seeds of the mean over a test split."""
 EQUAL = dict.fromkeys(FAMILIES, 1.0)
 LEADER = EQUAL | {"c": 1.0 - 5 * SEED_DEVIATION}
-TRIALS = {"trials_per_family": 9, "epochs": 9}
-SECONDS = {"device_seconds": 300.0, "epochs": 9}
+TRIALS = {"trials_per_family": 9, "epochs": 3}
+SECONDS = {"device_seconds": 90.0, "epochs": 3}
 KINDS = {
     kind.name: kind
     for kind in (

@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from search.insight.criticism import criticism
 from search.report.drawing import family_colours
+from search.report.mattering import mattering_section
 from search.report.sections import (
     Findings,
     Section,
@@ -90,20 +91,20 @@ def report_html(directory: Path) -> str:
 
 
 def _sections(directory: Path, found: Findings) -> list[Section]:
+    environment = _environment(directory)
     sections = [
         leaderboard_section(found),
         certainty_section(found),
         spending_section(found),
         learning_section(found),
         settings_section(found),
+        mattering_section(directory, found),
         size_section(found),
+        criticism_section(criticism(directory)),
+        repetition_section(
+            _commands(directory, environment), _about(environment), _text(directory / STUDY)
+        ),
     ]
-    if not found.history.damaged:
-        sections.append(criticism_section(criticism(directory)))
-    environment = _environment(directory)
-    study = _text(directory / STUDY)
-    commands = _commands(directory, environment)
-    sections.append(repetition_section(commands, _about(environment), study))
     return [section for section in sections if section is not None]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from search.insight.alternatives import (
+from search.report.alternatives import (
     ledger_words,
     panel_words,
     parallel_words,

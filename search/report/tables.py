@@ -203,12 +203,18 @@ def configurations_table(places: Sequence[Standing]) -> Table:
     columns = [Column("setting", is_number=False), *(Column(family) for family in configs)]
     rows = [
         [
-            _setting(name),
+            setting_cell(name),
             *(Cell(word(config[name]) if name in config else "") for config in configs.values()),
         ]
         for name in names
     ]
     return Table("The best configuration of each family", columns, rows, sortable=False)
+
+
+def setting_cell(path: str) -> Cell:
+    """A setting's name, the way to it in quiet letters before it."""
+    outer, slash, last = path.rpartition("/")
+    return Cell(last, last, quiet=outer + slash)
 
 
 def _leaderboard_row(place: Standing, valid: str, colour: str | None) -> list[Cell]:
@@ -276,11 +282,6 @@ def _seconds(value: float) -> Cell:
 
 def _word(text: str) -> Cell:
     return Cell(text, text.lower())
-
-
-def _setting(path: str) -> Cell:
-    outer, slash, last = path.rpartition("/")
-    return Cell(last, quiet=outer + slash)
 
 
 FATE_MEANINGS = {

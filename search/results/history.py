@@ -12,6 +12,20 @@ from search.trial import State
 
 Point = tuple[float, float]
 FINAL = frozenset(state for state in State if state.final)
+NUMBER = (int, float)
+LONGEST_SECONDS = 1e11  # three thousand years
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("trial", "attempt", "epoch", "seed", "parameters"), (int,)),
+    **dict.fromkeys(("time", "seconds"), NUMBER),
+    **dict.fromkeys(("study", "family", "metric", "state"), (str,)),
+    **dict.fromkeys(("benchmark", "cause", "name"), (str, type(None))),
+    "config": (dict,),
+    "value": (*NUMBER, type(None)),
+    "finalist_of": (int, type(None)),
+    "families": (list,),
+    "maximize": (bool,),
+}
+"""What a damaged line could put into the fields that are looked at."""
 
 
 @dataclass(slots=True)
@@ -48,9 +62,13 @@ class History:
         """Take the next event into account.
 
         Raises:
-            ValueError, TypeError, KeyError: It lacks something, or is about a trial that was never
-                proposed.
+            ValueError, KeyError: It lacks something, or is about a trial that was never proposed.
+            TypeError, AttributeError: It holds what no writer of ours has written.
         """
+        _check(event)
+        origin = event.get("finalist_of")
+        if origin is not None and origin not in self.summary.trials:
+            raise ValueError(f"a finalist repeats trial {origin}, which is missing")
         reported = event["event"] == "reported"
         new = reported and self._is_new(event)
         self.summary.add(event)
@@ -85,6 +103,28 @@ class History:
                 points.append((self._spent[family], points[-1][1]))
 
 
+def _check(event: dict[str, Any]) -> None:
+    """Refuse what no writer of ours has written.
+
+    Raises:
+        TypeError: A field is of another kind.
+        AttributeError: What was measured has no names.
+    """
+    for name, value in event.items():
+        kinds = KINDS.get(name, (object,))
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds[0] is int):
+            raise TypeError(f"`{name}` cannot be {value!r}")
+    for name in ("time", "seconds"):
+        if not 0 <= event.get(name, 0.0) < LONGEST_SECONDS:
+            raise TypeError(f"`{name}` cannot be {event[name]!r}")
+    if not all(isinstance(family, str) for family in event.get("families", ())):
+        raise TypeError("`families` must be names")
+    measured = {"reported": "valid", "tested": "test"}.get(event["event"])
+    values = event.get(measured, {}).values() if measured else ()
+    if not all(isinstance(value, (*NUMBER, type(None))) for value in values):
+        raise TypeError(f"`{measured}` must hold numbers")
+
+
 def read_history(directory: Path) -> History:
     """The history of the study in `directory`, as far as its log is whole.
 
@@ -108,7 +148,7 @@ def read_history(directory: Path) -> History:
             check_format(event, log)
         try:
             history.add(event)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             history.damaged.append(number)
     if history.writer is None:
         interrupt(history.summary)

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from search.insight.alternatives import panel_words, sizes_words, spending_words, spreads_words
+from search.report.alternatives import panel_words, sizes_words, spending_words, spreads_words
 from search.report.charts import (
     Line,
     Panel,

@@ -74,6 +74,11 @@ def test_one_command_ends_in_a_leaderboard_and_a_model(
         assert row["test_mean"] > 0.5
         assert row["beats_baseline"]
     assert "finished" in seqtune(home, "status").stdout
+    following = home / "results" / "digits" / "next.toml"
+    assert f"seqtune run {following.relative_to(home)}" in ran.stdout
+    assert seqtune(home, "validate", str(following)).returncode == 0
+    settings = json.loads(seqtune(home, "leaderboard", "--by", "pair", "--format", "json").stdout)
+    assert {row["examples"] for row in settings} == {359}
 
 
 @pytest.mark.parametrize("family", ["rnn", "my_model.py:MyModel"])

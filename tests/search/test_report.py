@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from search.cli import main
 from search.report.report import report_html, write_report
@@ -80,7 +82,7 @@ def events(family: str = "gru", cause: str = "out of memory") -> list[Event]:
         }
         place = {"family": name, "config": config, "seed": (number - 4) % 5, "finalist_of": of}
         told.append(of_trial("proposed", number, 0, attempt=0, **place))
-        told.append(of_trial("leased", number, 0))
+        told.append(of_trial("leased", number, 0, lease=number, to_epoch=3, test=of is not None))
         level = 0.9 if name == family else 0.7
         told += [
             of_trial("reported", number, epoch, value=level + 0.01 * epoch, seconds=1.5)
@@ -128,6 +130,7 @@ def test_the_verdict_comes_first_and_all_parts_follow(page: Page) -> None:
     ]
     assert "gru wins with a test accuracy of" in page.text
     assert "The study was interrupted" not in page.text
+    assert "damaged" not in page.text
     assert "seqtune run mine.toml" in page.text
     assert "study.toml --name mine-again" in page.text
     assert "torch 2.13.0" in page.text
@@ -203,6 +206,26 @@ def test_the_report_of_a_damaged_study_says_so(tmp_path: Path) -> None:
     assert "gru wins" in page.text
 
 
+BAD = st.sampled_from([None, "x", -1, 1e308, True, [], {}, {"a": "b"}])
+DAMAGE = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 9), BAD), max_size=12)
+
+
+@settings(max_examples=60)
+@given(lost=st.sets(st.integers(0, 200), max_size=8), changed=DAMAGE)
+def test_no_damage_breaks_the_report(
+    lost: set[int], changed: list[tuple[int, int, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    told = events()
+    for place, field, value in changed:
+        event = told[place % len(told)]
+        event[list(event)[field % len(event)]] = value
+    kept = [event for place, event in enumerate(told) if place not in lost]
+    if "format" in kept[0] and kept[0]["format"] != 1:
+        kept[0]["format"] = None
+    page = Page(report_html(folder_of(tmp_path_factory.mktemp("damaged"), kept)))
+    assert page.unmatched == []
+
+
 def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "mine", events()[:1])
     target = write_report(folder)
@@ -233,7 +256,7 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_neither_torch_nor_ray_is_loaded() -> None:
-    code = "import sys, search.report.report; print({'torch', 'ray', 'optuna'} & set(sys.modules))"
+    code = "import sys, search.report.report; print({'torch', 'ray'} & set(sys.modules))"
     ran = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parents[2],
