@@ -114,6 +114,8 @@ def _importances(
     records = [_record(trial, twice) for trial in trials]
     with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        # a branch that hardly any trial took; nobody can mend that from here
+        warnings.filterwarnings("ignore", message="Some regimes for parameter")
         study = optuna.create_study()
         study.add_trials(records)
         return get_param_importances(study, evaluator=evaluator, params=names)

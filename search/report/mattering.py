@@ -86,7 +86,9 @@ def draw_dependence(
     is_line = len(numbers) == len(curve.values)
     axis: dict[str, Any] = {"type": "linear" if is_line else "category"}
     if is_line and min(numbers) > 0 and max(numbers) >= LOG_RATIO * min(numbers):
-        axis = {"type": "log"}
+        marked = [numbers[0], numbers[len(numbers) // 2], numbers[-1]]
+        texts = [f"{value:.3g}" for value in marked]
+        axis = {"type": "log", "tickvals": marked, "ticktext": texts}
     room = 0.08 * (limits[1] - limits[0])
     trace = {
         "type": "scatter",
