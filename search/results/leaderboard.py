@@ -22,7 +22,7 @@ By trial, a row is about one trial, finalists included, with a `config.*` column
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +44,7 @@ from search.results.verdict import Verdict
 from search.store.lock import living_writer
 from search.store.store import LOCK, study_folders
 from search.trial import State
+from spaces import did_you_mean
 
 By = Literal["family", "pair", "trial"]
 FILE_WIDTH = 160
@@ -111,12 +112,12 @@ class View:
     Args:
         columns: Those that every row has, with their types.
         rows: Of one study.
-        block: Of one study, for people.
+        block: Of one study, for people; None leaves the study out.
     """
 
     columns: Mapping[str, type]
     rows: Callable[[StudySummary], list[Row]]
-    block: Callable[[StudySummary], Block]
+    block: Callable[[StudySummary], Block | None]
 
 
 class Leaderboard:
@@ -124,15 +125,22 @@ class Leaderboard:
 
     Args:
         directories: Studies' own folders, or folders of such folders.
+        benchmarks: Only studies on one of these; none means any.
 
     Raises:
         FileNotFoundError: There is no study in one of them.
-        ValueError: A log is corrupt.
+        ValueError: A log is corrupt, or no study is on one of the benchmarks.
     """
 
-    def __init__(self, *directories: str | Path) -> None:
+    def __init__(self, *directories: str | Path, benchmarks: Collection[str] = ()) -> None:
         folders = [folder for directory in directories for folder in study_folders(directory)]
         self.summaries = [_current(folder) for folder in dict.fromkeys(folders)]
+        known = {summary.benchmark for summary in self.summaries if summary.benchmark}
+        for name in benchmarks:
+            if name not in known:
+                raise ValueError(f"no study is on benchmark {name!r}{did_you_mean(name, known)}")
+        if benchmarks:
+            self.summaries = [each for each in self.summaries if each.benchmark in benchmarks]
 
     def by_family(self) -> list[Row]:
         """One flat row for each family of each study, best first; a baseline has a row too."""
@@ -172,7 +180,8 @@ class Leaderboard:
             rows, columns = self.rows(by)
             return to_csv(rows, columns) if output_format == "csv" else to_json(rows)
         view = by if isinstance(by, View) else VIEWS[by]
-        blocks = [view.block(summary) for summary in self.summaries]
+        found = (view.block(summary) for summary in self.summaries)
+        blocks = [block for block in found if block is not None]
         if output_format == "markdown":
             return to_markdown(blocks)
         return to_terminal(blocks, width=width)

@@ -16,7 +16,7 @@ from search.terminal.status import status_text
 POLL_SECONDS = 1.0
 
 
-def watch(
+def follow(
     directory: Path, console: Console | None = None, *, wait: Callable[[float], None] = time.sleep
 ) -> None:
     """Show the study in `directory` until nobody runs it any more, then how it stands.

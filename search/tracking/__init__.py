@@ -6,22 +6,21 @@ Each module here writes for one tool, and is loaded only when that tool is asked
 from pathlib import Path
 
 from search.terminal.extras import load_extra
-from search.terminal.options import Tracker
 from search.tracking.records import read_records
 
-MODULES: dict[Tracker, str] = {
+MODULES: dict[str, str] = {
     "tensorboard": "search.tracking.tensorboard_events",
     "optuna": "search.tracking.optuna_storage",
     "mlflow": "search.tracking.mlflow_runs",
 }
-TARGETS: dict[Tracker, str] = {
+TARGETS: dict[str, str] = {
     "tensorboard": "tensorboard",
     "optuna": "optuna.db",
     "mlflow": "mlflow.db",
 }
 
 
-def track(directory: Path, tracker: Tracker, target: Path | None = None) -> str:
+def track(directory: Path, tracker: str, target: Path | None = None) -> str:
     """Write the study in `directory` for a tool; what to do with it now, in a sentence.
 
     Args:

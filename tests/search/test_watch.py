@@ -10,7 +10,7 @@ from rich.console import Console
 
 from search.store.store import Store
 from search.study import Study
-from search.terminal.watch import Tail, watch
+from search.terminal.watch import Tail, follow
 
 STUDY = Study.from_mapping(
     {
@@ -67,7 +67,7 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
 def test_a_pipe_gets_lines_and_at_the_end_how_it_stands(writer: Writer, tmp_path: Path) -> None:
     writer.begin(time=1e9)  # long ago, so that a line is due at once
     told = io.StringIO()
-    watch(tmp_path / "song", Console(file=told, width=120), wait=writer.wait)
+    follow(tmp_path / "song", Console(file=told, width=120), wait=writer.wait)
     lines = told.getvalue().splitlines()
     assert "trial 2 of 2: 1 complete; best mse 0.5 (gru)" in lines[0]
     assert lines[1].endswith("song: finished")
@@ -80,7 +80,7 @@ def test_a_terminal_gets_a_table_that_is_refreshed(writer: Writer, tmp_path: Pat
     writer.begin(time=1e9)
     told = io.StringIO()
     console = Console(file=told, width=100, force_terminal=True)
-    watch(tmp_path / "song", console, wait=writer.wait)
+    follow(tmp_path / "song", console, wait=writer.wait)
     assert "\x1b[" in told.getvalue()  # the cursor moves
     assert "song: trial" in told.getvalue()
     assert "song: finished" in told.getvalue()
@@ -89,7 +89,7 @@ def test_a_terminal_gets_a_table_that_is_refreshed(writer: Writer, tmp_path: Pat
 def test_a_study_that_has_not_opened_yet(writer: Writer, tmp_path: Path) -> None:
     told = io.StringIO()
     writer.left = []
-    watch(tmp_path / "song", Console(file=told, width=100), wait=writer.wait)
+    follow(tmp_path / "song", Console(file=told, width=100), wait=writer.wait)
     assert "song: finished" in told.getvalue()
 
 
@@ -100,7 +100,7 @@ def test_ctrl_c_ends_the_watching_quietly(writer: Writer, tmp_path: Path) -> Non
         raise KeyboardInterrupt
 
     told = io.StringIO()
-    watch(tmp_path / "song", Console(file=told), wait=interrupted)
+    follow(tmp_path / "song", Console(file=told), wait=interrupted)
     assert told.getvalue() == ""
 
 
@@ -108,10 +108,10 @@ def test_who_died_is_said_to_be_interrupted(writer: Writer, tmp_path: Path) -> N
     writer.begin(time=1e9)
     writer.store.close()
     told = io.StringIO()
-    watch(tmp_path / "song", Console(file=told, width=100))
+    follow(tmp_path / "song", Console(file=told, width=100))
     assert "song: interrupted" in told.getvalue()
     with pytest.raises(FileNotFoundError, match="holds no study"):
-        watch(tmp_path)
+        follow(tmp_path)
 
 
 def test_the_tail_waits_for_whole_lines(writer: Writer, tmp_path: Path) -> None:

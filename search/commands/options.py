@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+RESULTS = Path("results")
+
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
 StudyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder.")]
 StudyFolders = Annotated[

@@ -1,0 +1,1 @@
+"""The commands: their arguments and what they say; all else is loaded when a command needs it."""

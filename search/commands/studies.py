@@ -1,0 +1,125 @@
+"""Commands that run studies and follow them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.commands.options import (
+    RESULTS,
+    Address,
+    Changes,
+    Column,
+    Columns,
+    OwnFiles,
+    Quiet,
+    Seconds,
+    StudyFile,
+    StudyFolder,
+    StudyFolders,
+    TrialsPerFamily,
+)
+
+
+def run(  # noqa: PLR0913, PLR0917 - the options of a command line
+    study: Annotated[
+        Path | None, typer.Argument(metavar="STUDY.toml", help="The study file.")
+    ] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="A benchmark's name, instead of a study file.")
+    ] = None,
+    data: OwnFiles = None,
+    task: Annotated[str | None, typer.Option(help="What is asked of your own data.")] = None,
+    time: Column = None,
+    id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN")] = None,
+    target: Columns = None,
+    text: Column = None,
+    group: Column = None,
+    horizon: Annotated[int | None, typer.Option(help="Steps to forecast.")] = None,
+    families: Annotated[str | None, typer.Option(metavar="A,B,...", help="Who competes.")] = None,
+    trials_per_family: TrialsPerFamily = None,
+    epochs: Annotated[int | None, typer.Option(help="The most epochs of one trial.")] = None,
+    seconds: Seconds = None,
+    name: Annotated[str | None, typer.Option(help="The study's name.")] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the study's folder, its name, is made.")
+    ] = RESULTS,
+    seed: Annotated[int | None, typer.Option(help="The seed of every draw.")] = None,
+    changes: Changes = None,
+    address: Address = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a study: search, confirm the finalists, print the leaderboard, export the winner."""
+    from search.terminal.launch import launch
+    from search.terminal.request import requested_study
+
+    options = {
+        "benchmark": benchmark,
+        "data.data": [str(file) for file in data or ()] or None,
+        "data.task": task,
+        "data.time": time,
+        "data.id": id_,
+        "data.target": target,
+        "data.text": text,
+        "data.group": group,
+        "data.horizon": horizon,
+        "families": families and [family.strip() for family in families.split(",")],
+        "name": name,
+        "seed": seed,
+        "budget.trials_per_family": trials_per_family,
+        "budget.epochs": epochs,
+        "budget.seconds": seconds,
+    }
+    asked = requested_study(study, options, changes or ())
+    raise typer.Exit(launch(asked, out / asked.name, address=address, quiet=quiet))
+
+
+def validate(study: StudyFile, changes: Changes = None) -> None:
+    """Check a study file and everything that it names; nothing is trained or written."""
+    from search.problem import Problem
+    from search.study import Study
+
+    checked = Study.load(study, changes or ())
+    problem = Problem.of(checked)
+    for line in problem.account:
+        typer.echo(line)
+    typer.echo(
+        f"{study} is right: {', '.join(problem.spaces)} on {checked.benchmark_name} "
+        f"({len(problem.dataset.train):,} examples to train on), judged by {problem.metric.name}"
+    )
+
+
+def resume(
+    directory: StudyFolder,
+    trials_per_family: TrialsPerFamily = None,
+    seconds: Seconds = None,
+    add_family: Annotated[
+        list[str] | None, typer.Option(metavar="FAMILY", help="One more family.")
+    ] = None,
+    changes: Changes = None,
+    address: Address = None,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a study that was interrupted, or that is to have more budget or families."""
+    from search.terminal.launch import launch
+    from search.terminal.request import extended_study, study_folder
+
+    folder = study_folder(directory)
+    options = {"budget.trials_per_family": trials_per_family, "budget.seconds": seconds}
+    asked = extended_study(folder, options, add_family or (), changes or ())
+    raise typer.Exit(launch(asked, folder, resume=True, address=address, quiet=quiet))
+
+
+def status(directories: StudyFolders = None) -> None:
+    """Where studies stand, whether they run or not."""
+    from search.terminal.status import status_text
+
+    typer.echo(status_text(directories or [RESULTS]), nl=False)
+
+
+def watch(directory: StudyFolder) -> None:
+    """Follow a running study until it ends, or until Ctrl-C, which leaves it running."""
+    from search.terminal.request import study_folder
+    from search.terminal.watch import follow
+
+    follow(study_folder(directory))
