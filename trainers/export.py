@@ -26,6 +26,16 @@ PREPROCESSING_FILE = "preprocessing.json"
 CARD_FILE = "README.md"
 ONNX_FILE = "model.onnx"
 STREAMING_FILE = "streaming.onnx"
+FILES = (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    METRICS_FILE,
+    ENVIRONMENT_FILE,
+    PREPROCESSING_FILE,
+    CARD_FILE,
+    ONNX_FILE,
+    STREAMING_FILE,
+)
 
 
 def export(
@@ -47,8 +57,7 @@ def export(
         FileExistsError: The folder holds something else than an export.
         OSError: It cannot be written.
     """
-    if folder.exists() and not (folder / CONFIG_FILE).exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} must be empty or an earlier export, got other files there")
+    check_folder(folder)
     folder = folder.resolve()
     draft = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
     try:
@@ -67,6 +76,34 @@ def export(
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder whose files an export must not replace.
+
+    Raises:
+        FileExistsError: It is a file, or holds something else than an export.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} must be a folder, got a file")
+    others = (
+        sorted({file.name for file in folder.iterdir()} - _files(folder)) if folder.exists() else []
+    )
+    if others:
+        raise FileExistsError(
+            f"{folder} must be empty or an earlier export, got other files there: {others[0]}"
+        )
+
+
+def _files(folder: Path) -> set[str]:
+    """The names of all files of an earlier export; none where there is none."""
+    if not (folder / WEIGHTS_FILE).exists():
+        return set()
+    try:
+        source = Recipe.read(folder / CONFIG_FILE).source
+    except (OSError, ValueError):
+        return set()
+    return {*FILES, source.file} if source else {*FILES}
 
 
 def load(folder: str | Path, *, trust: bool = False) -> SequenceModel:

@@ -42,6 +42,14 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="Another seed.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Another number of epochs.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of torch.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="New files, in place of those it was trained on."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT", help="Export the trained model to here."),
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Run the code that came with an exported model.")
     ] = False,
@@ -52,7 +60,14 @@ def train(
 
     options = {"seed": seed, "epochs": epochs, "threads": threads}
     given = {name: value for name, value in options.items() if value is not None}
-    train_alone(config, given, trust=trust, say=(lambda line: None) if quiet else typer.echo)
+    train_alone(
+        config,
+        given,
+        data=data or (),
+        output=output,
+        trust=trust,
+        say=(lambda line: None) if quiet else typer.echo,
+    )
 
 
 def spaces(

@@ -1,31 +1,44 @@
 """One configuration trained in this process, where a debugger can look at it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from search.results.cells import number
+from search.store.environment import describe_environment
 from trainers.batching import DeviceData
+from trainers.card import Numbers
 from trainers.catalog import family_space, load_family
-from trainers.data_source import load_data
-from trainers.device import use_threads
+from trainers.data_source import OWN_DATA, account, load_data
+from trainers.device import describe_devices, use_threads
+from trainers.export import check_folder, export
 from trainers.loop import Diverged, Measurement, Training
 from trainers.recipe import Recipe
 
+Say = Callable[[str], object]
+
 
 def train_alone(
-    file: Path, options: Mapping[str, Any], *, trust: bool, say: Callable[[str], object]
+    file: Path,
+    options: Mapping[str, Any],
+    *,
+    data: Sequence[Path] = (),
+    output: Path | None = None,
+    trust: bool,
+    say: Say,
 ) -> Training:
     """Train what a config file describes, from its first to its last epoch.
 
     Args:
         options: What takes the place of the file's `seed`, `epochs` or `threads`.
+        data: Files that take the place of those the file names; they are divided anew.
+        output: A folder to export the trained model to, with its metrics on the test split.
         trust: Run the user's own class that came with an exported model.
         say: Takes a line for each epoch, and one at the end.
 
     Raises:
-        OSError: A file cannot be had.
+        OSError: A file cannot be had or written.
         ValueError: The file is wrong, its code is not trusted, or the training diverged.
     """
     recipe = replace(Recipe.read(file), **options)
@@ -34,8 +47,15 @@ def train_alone(
             f"{file.parent / recipe.source.file} must be trusted before it is run: read it, "
             f"then give --trust"
         )
+    if data:
+        recipe = _on_other_files(recipe, data)
+    if output is not None:
+        check_folder(output)
     family = load_family(recipe.family, recipe.source_text)
-    dataset = load_data(str(recipe.benchmark["name"]), recipe.options)
+    name = str(recipe.benchmark["name"])
+    dataset = load_data(name, recipe.options)
+    for line in account(name, dataset):
+        say(line)
     recipe = recipe.complete(family_space(family, dataset.task, len(dataset.train)))
     if recipe.threads is not None:
         use_threads(recipe.threads)
@@ -47,15 +67,46 @@ def train_alone(
         epochs=recipe.epochs,
         metric=recipe.metric,
     )
-    name = training.metric.name
-    while training.epoch < recipe.epochs:
+    seconds = _train(training, recipe.epochs, say)
+    if output is not None:
+        numbers = _numbers(training, seconds)
+        export(
+            output,
+            recipe=recipe,
+            dataset=dataset,
+            weights=training.best_weights(),
+            numbers=numbers,
+            environment=describe_environment(describe_devices()),
+        )
+        say(f"test {training.metric.name}: {number(numbers.test[training.metric.name])}")
+        say(f"the model is in {output}")
+    return training
+
+
+def _on_other_files(recipe: Recipe, data: Sequence[Path]) -> Recipe:
+    """The recipe for other files, which are divided as a study would divide them."""
+    name = recipe.benchmark["name"]
+    if name != OWN_DATA:
+        raise ValueError(
+            f"--data takes the place of files of one's own, but this config trains on the "
+            f"benchmark {name}; leave --data out"
+        )
+    kept = {key: value for key, value in recipe.benchmark.items() if key not in {"valid", "test"}}
+    return replace(recipe, benchmark={**kept, "data": [str(path.absolute()) for path in data]})
+
+
+def _train(training: Training, epochs: int, say: Say) -> float:
+    """All epochs; the seconds they took."""
+    name, seconds = training.metric.name, 0.0
+    while training.epoch < epochs:
         measured = _next_epoch(training)
+        seconds += measured.seconds
         say(
             f"epoch {measured.epoch}: training loss {number(measured.train_loss)}, "
             f"valid {name} {number(measured.valid[name])}, {measured.seconds:.2f} s"
         )
     say(f"best valid {name}: {training.best_value!r} in epoch {training.best_epoch}")
-    return training
+    return seconds
 
 
 def _next_epoch(training: Training) -> Measurement:
@@ -63,3 +114,15 @@ def _next_epoch(training: Training) -> Measurement:
         return training.run_epoch()
     except Diverged as error:
         raise ValueError(f"the training must not diverge: {error}") from error
+
+
+def _numbers(training: Training, seconds: float) -> Numbers:
+    return Numbers(
+        metric=training.metric,
+        valid=training.best_value,
+        valid_epoch=training.best_epoch,
+        parameters=training.parameters,
+        train_seconds=seconds,
+        test=training.evaluate("test").metrics,
+        test_over_seeds=None,
+    )

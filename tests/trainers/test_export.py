@@ -151,10 +151,14 @@ def test_an_export_replaces_only_an_export(digits: Dataset, tmp_path: Path) -> N
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "chapter.tex").write_text("years of work", "utf-8")
+    (folder / "config.toml").write_text("[thesis]", "utf-8")  # an export has one, too
     with pytest.raises(FileExistsError, match="must be empty or an earlier export"):
         exported(folder, recipe_of("gru"), digits)
-    assert [file.name for file in folder.iterdir()] == ["chapter.tex"]
+    assert {file.name for file in folder.iterdir()} == {"chapter.tex", "config.toml"}
     (folder / "chapter.tex").unlink()
+    with pytest.raises(FileExistsError, match=r"got other files there: config\.toml"):
+        exported(folder, recipe_of("gru"), digits)
+    (folder / "config.toml").unlink()
     exported(folder, recipe_of("gru"), digits)
     exported(folder, recipe_of("lstm"), digits)
     assert tomllib.loads((folder / "config.toml").read_text("utf-8"))["model"]["name"] == "lstm"
