@@ -10,7 +10,7 @@ from search.commands.benchmarks import benchmarks_app
 from search.commands.group import Commands
 from search.commands.models import check, export, spaces, train
 from search.commands.results import compare, leaderboard, report
-from search.commands.studies import resume, run, status, validate, watch
+from search.commands.studies import confirm, resume, run, schema, status, stop, validate, watch
 
 COMMANDS = (
     run,
@@ -18,6 +18,8 @@ COMMANDS = (
     resume,
     status,
     watch,
+    stop,
+    confirm,
     leaderboard,
     compare,
     report,
@@ -25,6 +27,7 @@ COMMANDS = (
     train,
     spaces,
     check,
+    schema,
 )
 """In the order in which the help lists them."""
 

@@ -148,6 +148,8 @@ class Resources(Table):
     """GPUs of one trial, a fraction to share one; "auto" takes one where the cluster has any."""
     max_concurrent: int | None = Field(default=None, ge=1)
     """The most trials at a time; without it, as many as the resources hold."""
+    watchdog_seconds: float = Field(default=3600.0, gt=0)
+    """A trial that reports nothing for so long hangs: it goes on from its checkpoint elsewhere."""
 
 
 class Study(Table):

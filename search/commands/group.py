@@ -1,10 +1,11 @@
-"""What becomes of the errors of a command: a message on stderr and an exit code."""
+"""All commands as one program, whose errors are a message on stderr and an exit code."""
 
-import signal
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from search.terminal.failures import exit_code, message
 
 
 class Commands(TyperGroup):
@@ -14,28 +15,19 @@ class Commands(TyperGroup):
         """Run the command.
 
         Raises:
-            typer.Exit: With 2 for what a user can mend, 1 for what gave up, 128 + signal for an
-                interruption.
+            typer.Exit: With the error's exit code.
         """
         try:
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort):  # both are RuntimeErrors
             raise
         except KeyboardInterrupt as interrupt:
-            signum = getattr(interrupt, "signum", signal.SIGINT)
             typer.echo(f"seqtune: {str(interrupt) or 'interrupted'}", err=True)
-            raise typer.Exit(128 + signum) from None
+            raise typer.Exit(exit_code(interrupt)) from None
         except BrokenPipeError:  # the reader of a pipe has seen enough
             raise
         except (ValueError, OSError, RuntimeError) as error:
             if ctx.params["debug"]:
                 raise
             typer.echo(f"seqtune: {message(error)}", err=True)
-            raise typer.Exit(1 if isinstance(error, RuntimeError) else 2) from None
-
-
-def message(error: Exception) -> str:
-    """What went wrong, without Python's or the system's numbers."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
+            raise typer.Exit(exit_code(error)) from None

@@ -34,6 +34,15 @@ Columns = Annotated[
     list[str] | None,
     typer.Option("--target", "--label", metavar="COLUMN", help="What to predict."),
 ]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Go on without this terminal, once it has begun.")
+]
+OnFinish = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND", help="Run this at the end, with SEQTUNE_STUDY and SEQTUNE_EXIT_CODE set."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
 OutputFormat = Annotated[
     Literal["table", "json"], typer.Option("--format", help="A table for people, or JSON.")

@@ -1,7 +1,7 @@
 """Commands that run studies and follow them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -11,6 +11,8 @@ from search.commands.options import (
     Changes,
     Column,
     Columns,
+    Detach,
+    OnFinish,
     OwnFiles,
     Quiet,
     Seconds,
@@ -20,8 +22,11 @@ from search.commands.options import (
     TrialsPerFamily,
 )
 
+if TYPE_CHECKING:
+    from search.study import Study
 
-def run(  # noqa: PLR0913, PLR0917 - the options of a command line
+
+def run(
     study: Annotated[
         Path | None, typer.Argument(metavar="STUDY.toml", help="The study file.")
     ] = None,
@@ -47,10 +52,11 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command line
     seed: Annotated[int | None, typer.Option(help="The seed of every draw.")] = None,
     changes: Changes = None,
     address: Address = None,
+    detach: Detach = False,
+    on_finish: OnFinish = None,
     quiet: Quiet = False,
 ) -> None:
     """Run a study: search, confirm the finalists, print the leaderboard, export the winner."""
-    from search.terminal.launch import launch
     from search.terminal.request import requested_study
 
     options = {
@@ -71,7 +77,9 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command line
         "budget.seconds": seconds,
     }
     asked = requested_study(study, options, changes or ())
-    raise typer.Exit(launch(asked, out / asked.name, address=address, quiet=quiet))
+    _launch(
+        asked, out / asked.name, address=address, detach=detach, on_finish=on_finish, quiet=quiet
+    )
 
 
 def validate(study: StudyFile, changes: Changes = None) -> None:
@@ -98,16 +106,86 @@ def resume(
     ] = None,
     changes: Changes = None,
     address: Address = None,
+    detach: Detach = False,
+    on_finish: OnFinish = None,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a study that was interrupted, or that is to have more budget or families."""
-    from search.terminal.launch import launch
     from search.terminal.request import extended_study, study_folder
 
     folder = study_folder(directory)
     options = {"budget.trials_per_family": trials_per_family, "budget.seconds": seconds}
     asked = extended_study(folder, options, add_family or (), changes or ())
-    raise typer.Exit(launch(asked, folder, resume=True, address=address, quiet=quiet))
+    _launch(
+        asked,
+        folder,
+        resume=True,
+        address=address,
+        detach=detach,
+        on_finish=on_finish,
+        quiet=quiet,
+    )
+
+
+def confirm(
+    directory: StudyFolder,
+    top_per_family: Annotated[
+        int | None, typer.Option(min=1, help="Configurations of each family.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of each.")] = None,
+    address: Address = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train the best of each family on more seeds, or more of them; the search stays as it is."""
+    from search.terminal.request import extended_study, study_folder
+
+    folder = study_folder(directory)
+    options = {"confirm.top_per_family": top_per_family, "confirm.seeds": seeds}
+    asked = extended_study(folder, options)
+    _launch(asked, folder, resume=True, address=address, quiet=quiet)
+
+
+def _launch(
+    study: "Study",
+    folder: Path,
+    *,
+    resume: bool = False,
+    address: str | None,
+    detach: bool = False,
+    on_finish: str | None = None,
+    quiet: bool,
+) -> NoReturn:
+    """Run the study to its end, here or without the terminal; leave with its exit code."""
+    from search.terminal.detaching import leave_terminal
+    from search.terminal.notice import noticed
+
+    if detach:
+        code = leave_terminal(folder, typer.echo)
+        if code is not None:
+            raise typer.Exit(code)
+    with noticed(on_finish, folder):
+        from search.terminal.launch import launch
+
+        code = launch(study, folder, resume=resume, address=address, quiet=quiet)
+        raise typer.Exit(code)
+
+
+def stop(
+    directory: StudyFolder,
+    trial: Annotated[int | None, typer.Option(metavar="N", help="Only this trial.")] = None,
+) -> None:
+    """End a running study with everything saved, or one of its trials, from any terminal."""
+    from search.terminal.request import study_folder
+    from search.terminal.stopping import stop as stop_running
+
+    stop_running(study_folder(directory), trial, typer.echo)
+
+
+def schema() -> None:
+    """The JSON Schema of the study file, for editors."""
+    from search.terminal.schema import schema_text
+
+    typer.echo(schema_text(), nl=False)
 
 
 def status(directories: StudyFolders = None) -> None:

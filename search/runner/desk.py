@@ -1,6 +1,8 @@
 """Where Ray Tune's trials meet our leases: handed out under a ticket, taken back, or lost."""
 
-from collections.abc import Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -37,16 +39,29 @@ class Desk:
     A ticket is Tune's identifier of a trial: 32 random bits, so that two may be equal. Whatever
     comes under a ticket that holds no lease is old news, and ignored. Nothing here needs Ray.
 
+    Args:
+        attend: Does what people have asked of the running study; called several times a second.
+        watchdog_seconds: After so long without a word a worker hangs, and ends itself.
+
     Attributes:
         handed_out: Leases that ever went out.
         ended: Leases that a worker brought to an end.
         fault: What the conductor itself raised, or its log; Tune hides it in errors of its own.
     """
 
-    def __init__(self, leases: Leases) -> None:
+    def __init__(
+        self,
+        leases: Leases,
+        *,
+        attend: Callable[[], None] = lambda: None,
+        watchdog_seconds: float = math.inf,
+    ) -> None:
         self._leases = leases
+        self._attend = attend
+        self._watchdog_seconds = watchdog_seconds
         self._tickets: set[str] = set()
         self._held: dict[str, Lease] = {}
+        self._heard: dict[str, float] = {}
         self._stopped = False
         self.handed_out = 0
         self.ended = 0
@@ -77,6 +92,7 @@ class Desk:
         if lease is not None:
             self._tickets.add(ticket)
             self._held[ticket] = lease
+            self._heard[ticket] = time.monotonic()
             self.handed_out += 1
         return lease
 
@@ -94,6 +110,7 @@ class Desk:
         lease = self._held.get(ticket)
         if lease is None:
             return
+        self._heard[ticket] = time.monotonic()
         outcome = message.outcome
         if outcome is None and last:
             outcome = Outcome.reached(message.measurements[-1]["epoch"])
@@ -101,7 +118,7 @@ class Desk:
             for measurement in message.measurements:
                 self._leases.report(lease, measurement)
             if outcome is not None:
-                del self._held[ticket]
+                del self._held[ticket], self._heard[ticket]
                 self.ended += 1
                 self._leases.end(lease, outcome)
 
@@ -109,6 +126,8 @@ class Desk:
         """The worker that had the lease of `ticket` is gone."""
         lease = self._held.pop(ticket, None)
         if lease is not None:
+            if time.monotonic() - self._heard.pop(ticket) >= self._watchdog_seconds:
+                cause = f"hung: nothing was reported for {self._watchdog_seconds:g} s"
             with self._watching():
                 self._leases.end(lease, Outcome.lost(one_line(cause)))
 
@@ -116,6 +135,11 @@ class Desk:
         """Every worker is gone."""
         for ticket in list(self._held):
             self.lose(ticket, cause)
+
+    def attend(self) -> None:
+        """Do what people have asked of the running study."""
+        with self._watching():
+            self._attend()
 
     def stop(self) -> None:
         """Hand out nothing more; what is out is not wanted any more."""

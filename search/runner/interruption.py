@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends a run with everything saved, the second at once."""
+"""Ctrl-C, SIGTERM, `seqtune stop`: one ends a run with everything saved, a second at once."""
 
 import signal
 import threading
@@ -16,8 +16,8 @@ class Interrupted(KeyboardInterrupt):
         signum: Which signal; by custom a program then exits with 128 + this number.
     """
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+    def __init__(self, signum: int, by: str | None = None) -> None:
+        super().__init__(f"interrupted by {by or signal.Signals(signum).name}")
         self.signum = signum
 
 
@@ -33,6 +33,7 @@ class Interruption:
     def __init__(self) -> None:
         self.signum: int | None = None
         self.patient = False
+        self._by: str | None = None
 
     @contextmanager
     def patience(self) -> Iterator[None]:
@@ -53,14 +54,28 @@ class Interruption:
         if not (self.patient and first):
             raise Interrupted(signum)
 
+    def ask(self, by: str) -> None:
+        """End the run as SIGTERM would, for somebody who cannot send one.
+
+        Args:
+            by: What asked, in words.
+        """
+        if self.signum is None:
+            self.signum, self._by = signal.SIGTERM, by
+
     def check(self) -> None:
         """End here if a signal came.
 
         Raises:
             Interrupted: One did.
         """
-        if self.signum is not None:
-            raise Interrupted(self.signum)
+        ended = self.ended()
+        if ended is not None:
+            raise ended
+
+    def ended(self) -> Interrupted | None:
+        """What ended the run, if anything did."""
+        return None if self.signum is None else Interrupted(self.signum, self._by)
 
 
 @contextmanager
@@ -80,7 +95,7 @@ def catch_signals() -> Iterator[Interruption]:
     except (
         KeyboardInterrupt
     ):  # a signal in the middle of one of Ray's calls comes out as a plain one
-        raise Interrupted(interruption.signum or signal.SIGINT) from None
+        raise interruption.ended() or Interrupted(signal.SIGINT) from None
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)

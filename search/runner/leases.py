@@ -47,6 +47,7 @@ class Crew:
         slots: Workers at a time.
         cpus: CPUs of one worker.
         gpus: GPUs of one worker; a fraction shares one.
+        watchdog_seconds: A worker that says nothing for so long hangs, and is ended.
     """
 
     hire: Callable[[Arrays], LeaseWorker]
@@ -54,6 +55,7 @@ class Crew:
     slots: int
     cpus: float
     gpus: float = 0.0
+    watchdog_seconds: float = 3600.0
 
 
 def run_leases(
@@ -63,19 +65,21 @@ def run_leases(
     checkpoint_path: Callable[[int], Path],
     aborted: Callable[[str], None],
     interruption: Interruption,
+    attend: Callable[[], None] = lambda: None,
 ) -> None:
     """Have all leases carried; the connected Ray session stays as it is.
 
     Args:
         checkpoint_path: Where the checkpoint of a trial of that number lies or goes.
         aborted: Told the cause each time Tune gives up; the leases in flight then go out again.
+        attend: Does what people have asked of the running study; called several times a second.
 
     Raises:
         Interrupted: A signal came; what was being trained is saved.
         RuntimeError: Tune gives up again and again.
         Exception: Whatever `leases` raised.
     """
-    desk = Desk(leases)
+    desk = Desk(leases, attend=attend, watchdog_seconds=crew.watchdog_seconds)
     arrays = [ray.put(crew.arrays)]
     barren = 0
     while not desk.finished:
@@ -111,7 +115,12 @@ def _fit(
     ):
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(LeaseTrainable, hire=crew.hire, arrays=arrays),
+                tune.with_parameters(
+                    LeaseTrainable,
+                    hire=crew.hire,
+                    arrays=arrays,
+                    watchdog_seconds=crew.watchdog_seconds,
+                ),
                 tune.PlacementGroupFactory([{"CPU": crew.cpus, "GPU": crew.gpus}]),
             ),
             tune_config=tune.TuneConfig(

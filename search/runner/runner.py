@@ -11,6 +11,7 @@ from cluster.connect import Session, connect
 from search.motion.conductor import Conductor
 from search.motion.events import Event
 from search.problem import Problem
+from search.runner.attendant import Attendant
 from search.runner.interruption import Interruption, catch_signals
 from search.runner.leases import Crew, run_leases
 from search.runner.packages import ROOT, check_packages
@@ -98,6 +99,7 @@ def crew_of(study: Study, problem: Problem, session: Session) -> Crew:
         slots=_slots(resources, gpus, session),
         cpus=resources.cpus_per_trial,
         gpus=gpus,
+        watchdog_seconds=resources.watchdog_seconds,
     )
 
 
@@ -134,6 +136,7 @@ def _run(
                 checkpoint_path=store.checkpoint_path,
                 aborted=journal.record_abort,
                 interruption=interruption,
+                attend=Attendant(store.directory, conductor, interruption),
             )
         finally:
             retention.sweep()

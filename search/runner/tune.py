@@ -1,5 +1,6 @@
 """The five things that Ray Tune asks for: searcher, trainable, callback, scheduler and stopper."""
 
+import faulthandler
 import json
 import re
 import time
@@ -22,6 +23,7 @@ from search.trial import Lease
 
 LEASES_PER_TUNER = 1000  # Tune looks at every trial it ever had in each of its steps
 GRACE_SECONDS = 5.0  # a worker that reports within this time after a signal loses nothing
+STDERR = 2
 DEATHS = (r"exit detail: (.*?)(?:\. |\n|$)", r"(?:died|dead) because (?:of )?(.*?)(?:\. |\n|$)")
 
 Arrays = dict[str, np.ndarray]
@@ -72,16 +74,22 @@ class LeaseTrainable(Trainable):  # type: ignore[misc]  # Ray has no types
     """Carries leases, one after another, in one process."""
 
     def setup(
-        self, config: dict[str, Any], hire: Callable[[Arrays], LeaseWorker], arrays: list[Any]
+        self,
+        config: dict[str, Any],
+        hire: Callable[[Arrays], LeaseWorker],
+        arrays: list[Any],
+        watchdog_seconds: float,
     ) -> None:
         """Called once in a process.
 
         Args:
             hire: Makes the worker, out of the arrays.
             arrays: A reference to them in the object store, in a list lest Ray fetches it itself.
+            watchdog_seconds: The process ends itself where a step takes longer.
         """
         self._hire = hire
         self._arrays = arrays
+        self._watchdog_seconds = watchdog_seconds
         self._worker: LeaseWorker | None = None
         self.reset_config(config)
 
@@ -94,10 +102,14 @@ class LeaseTrainable(Trainable):  # type: ignore[misc]  # Ray has no types
 
     def step(self) -> dict[str, Any]:
         """Work for a short while; `done` with the last message of a lease."""
+        # a thread of C, which needs no turn of the interpreter: whatever hangs, it ends the process
+        faulthandler.dump_traceback_later(self._watchdog_seconds, exit=True, file=STDERR)
         try:
             message = self._work()
         except Exception as error:  # no data, no memory for it, a broken installation
             message = Message([], failure(error))
+        finally:
+            faulthandler.cancel_dump_traceback_later()
         return {"message": message.to_text(), "done": message.outcome is not None}
 
     def cleanup(self) -> None:
@@ -180,6 +192,7 @@ class Patience(Stopper):  # type: ignore[misc]  # Ray has no types
 
     def stop_all(self) -> bool:
         """Whether the time is over; Tune asks several times a second."""
+        self._desk.attend()
         if self._interruption.signum is None:
             return False
         if self._deadline is None:

@@ -108,7 +108,12 @@ class Scenario:
         self.events.append(event)
         self.watch(event)
 
-    def run(self, slots: int, interruption: Interruption | None = None) -> None:
+    def run(
+        self,
+        slots: int,
+        interruption: Interruption | None = None,
+        watchdog_seconds: float = 3600.0,
+    ) -> None:
         run_leases(
             self.conductor,
             Crew(
@@ -116,6 +121,7 @@ class Scenario:
                 arrays={"values": np.zeros(1000)},
                 slots=slots,
                 cpus=1,
+                watchdog_seconds=watchdog_seconds,
             ),
             checkpoint_path=lambda trial: self.folder / str(trial),
             aborted=lambda cause: self.record({"event": "aborted", "time": 0.0, "cause": cause}),

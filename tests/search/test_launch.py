@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,32 @@ def test_a_finished_study_takes_more_budget(
     assert told.stdout.startswith("digits on digits_rows")
     rows = json.loads(seqtune(home, "leaderboard", "results", "--format", "json").stdout)
     assert {row["trials"] for row in rows if row["rank"]} == {3}
+
+
+def test_a_study_goes_on_without_its_terminal_until_it_is_stopped(home: Path) -> None:
+    words = "run --benchmark digits_rows --families rnn --trials-per-family 500 --name apart"
+    notice = 'echo "$SEQTUNE_STUDY $SEQTUNE_EXIT_CODE" > notice.txt'
+    told = seqtune(home, *words.split(), "--detach", "--on-finish", notice)
+    assert told.returncode == 0, told.stderr
+    assert "follow it: seqtune watch results/apart" in told.stdout
+    running = seqtune(home, "status", "results/apart").stdout
+    assert "runs on" in running
+    assert seqtune(home, "resume", "results/apart").returncode == 2  # it has a driver
+    told = seqtune(home, "stop", "results/apart")
+    assert told.returncode == 0, told.stderr
+    assert "everything is saved" in told.stdout
+    assert (home / "notice.txt").read_text("utf-8") == "results/apart 143\n"
+    log = (home / "results" / "apart" / "run.log").read_text("utf-8")
+    assert log.endswith("seqtune: interrupted by `seqtune stop`\n")
+    assert seqtune(home, "stop", "results/apart").returncode == 2  # once is enough
+    shutil.rmtree(home / "results" / "apart")
+
+
+def test_a_run_that_cannot_begin_says_so_before_it_leaves(home: Path) -> None:
+    told = seqtune(home, *["run", "--benchmark", "nothing", "--name", "never", "--detach"])
+    assert told.returncode == 2
+    assert told.stderr.startswith("seqtune: there is no benchmark 'nothing'")
+    assert not [file for file in (home / "results").iterdir() if "never" in file.name]
 
 
 def test_a_study_too_large_for_the_machine_leaves_nothing(home: Path) -> None:

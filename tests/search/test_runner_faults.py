@@ -48,6 +48,16 @@ def assert_nothing_was_trained_twice(scenario: Any) -> None:
     assert len(told) == len(set(told))
 
 
+def test_a_trial_that_hangs_loses_its_worker_and_goes_on(tmp_path: Path) -> None:
+    scenario = scripted.Scenario(tmp_path, scripted.small_study(3), {1: "long"})
+    scenario.run(slots=1, watchdog_seconds=1.0)
+    assert scenario.states() == ["complete"] * 3
+    (loss,) = scenario.of("interrupted")
+    assert (loss["trial"], loss["epoch"]) == (1, 2)
+    assert loss["cause"] == "hung: nothing was reported for 1 s"
+    assert_nothing_was_trained_twice(scenario)
+
+
 def test_a_worker_killed_in_a_lease_costs_its_trial_nothing_but_time(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
