@@ -134,9 +134,7 @@ class SearchSettings(Table):
     def _sizes_agree(self) -> Self:
         match, most = self.match_parameters, self.max_parameters
         if match is not None and most is not None and match > most:
-            raise ValueError(
-                f"`match_parameters` must be at most `max_parameters`, got {match} and {most}"
-            )
+            raise ValueError("must have a `max_parameters` no lower than its `match_parameters`")
         return self
 
 

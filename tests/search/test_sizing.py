@@ -1,5 +1,6 @@
 """Fair sizes: every proposal meets the limits on parameters before it is trained."""
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -13,7 +14,6 @@ from search.motion.sizing import TOLERANCE, Sizing, Width
 from search.problem import Problem, narrowed_space, sizing
 from search.study import SearchSettings, Study
 from spaces import Choice, Config, Float, Int, SearchSpace, contains, default, flatten, sample
-from trainers.data_source import load_data
 from trainers.dataset import Dataset
 from trainers.model import build_model
 from trainers.models import MODELS
@@ -25,8 +25,8 @@ DRAWS = 50
 
 
 @pytest.fixture(scope="module", params=TARGETS)
-def dataset(request: pytest.FixtureRequest) -> Dataset:
-    return load_data(request.param, {})
+def dataset(request: pytest.FixtureRequest, load_once: Callable[[str], Dataset]) -> Dataset:
+    return load_once(request.param)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -237,5 +237,5 @@ def test_a_study_that_cannot_be_met_is_refused_before_it_starts() -> None:
     with pytest.raises(ValueError, match=r"match_parameters` must be within the reach of gru"):
         Problem.of(Study.from_mapping(tables))
     wrong = {"match_parameters": 300_000, "max_parameters": 200_000}
-    with pytest.raises(StudyError, match="`match_parameters` must be at most `max_parameters`"):
+    with pytest.raises(StudyError, match="`search` must have a `max_parameters` no lower than"):
         Study.from_mapping(tables | {"search": wrong})
