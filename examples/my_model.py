@@ -18,7 +18,7 @@ class MyModel(Backbone):
         """What the search may vary; the names are the constructor's keywords."""
         return SearchSpace(
             {
-                "hidden_size": Int(16, 256, log=True),
+                "hidden_size": Int(16, 512, log=True, default=64),
                 "dropout": Float(0.0, 0.5, default=0.1),
             }
         )

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 from search.motion.family import search_methods
-from search.study import Study
-from spaces import SearchSpace, did_you_mean, narrow, searched
+from search.motion.sizing import Sizing, Width
+from search.study import SearchSettings, Study
+from spaces import Config, SearchSpace, did_you_mean, narrow, searched
 from trainers.backbone import Backbone
 from trainers.catalog import family_source, family_space, load_family
 from trainers.data_source import account, load_data, usual_metric
 from trainers.dataset import Dataset
+from trainers.size import count_parameters
 from trainers.tasks import Metric, Task
 
 SECTIONS = ("model", "head", "training")
@@ -28,6 +31,8 @@ class Problem:
         sources: Source text of those families that are a user's own.
         spaces: What may vary in each family, narrowed as the study says.
         account: What was found in a user's own data, in lines.
+        sizings: What holds the proposals of each family to the limits on parameters; empty where
+            the study sets none.
     """
 
     dataset: Dataset
@@ -36,6 +41,7 @@ class Problem:
     sources: dict[str, str]
     spaces: dict[str, SearchSpace]
     account: list[str] = field(default_factory=list)
+    sizings: dict[str, Sizing] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -66,10 +72,43 @@ class Problem:
             name: narrowed_space(name, family, dataset, study.space)
             for name, family in families.items()
         }
+        sizings = {
+            name: sizing(name, family, dataset.task, spaces[name], study.search)
+            for name, family in families.items()
+            if (study.search.match_parameters or study.search.max_parameters) is not None
+        }
+        spaces |= {name: each.space for name, each in sizings.items()}
         own = {name: text for name, text in texts.items() if text is not None}
         metric = dataset.task.metric(study.metric or usual)
         said = account(study.benchmark_name, dataset)
-        return cls(dataset, metric, families, own, spaces, said)
+        return cls(dataset, metric, families, own, spaces, said, sizings)
+
+
+def sizing(
+    name: str, family: type[Backbone], task: Task, space: SearchSpace, settings: SearchSettings
+) -> Sizing:
+    """What holds a family's proposals to the limits on parameters.
+
+    Args:
+        space: What the study searches in the family.
+
+    Raises:
+        ValueError: The family cannot meet the limits, or has no width to be fitted.
+    """
+    width = Width(f"model/{family.width}", lambda config: family.width_step(config["model"]))
+    try:
+        made = Sizing(space, settings, partial(_parameters, family, task), width)
+    except ValueError as error:
+        raise ValueError(
+            f"`search.match_parameters` must have a width to fit: {name} names its setting "
+            f"{family.width!r} as its `width`, and {error}"
+        ) from None
+    made.check(name)
+    return made
+
+
+def _parameters(family: type[Backbone], task: Task, config: Config) -> int:
+    return count_parameters(family, config, task)
 
 
 def narrowed_space(

@@ -125,6 +125,17 @@ class SearchSettings(Table):
     """From one rung to the next, one trial in so many goes on."""
     first_rung_epochs: int = Field(default=1, ge=1)
     """Epochs that every trial trains before the scheduler judges it."""
+    match_parameters: int | None = Field(default=None, ge=1)
+    """Parameters that every model shall have, within 5 %; its width is then not searched."""
+    max_parameters: int | None = Field(default=None, ge=1)
+    """The most parameters that a model may have; proposals above are drawn again."""
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        match, most = self.match_parameters, self.max_parameters
+        if match is not None and most is not None and match > most:
+            raise ValueError("must have a `max_parameters` no lower than its `match_parameters`")
+        return self
 
 
 class Confirm(Table):

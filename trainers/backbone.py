@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from spaces import SearchSpace
+from spaces import Config, SearchSpace
 
 State = dict[str, Tensor]
 """What a causal model carries from chunk to chunk: tensors of fixed size, batch first."""
@@ -25,6 +25,9 @@ class Backbone(nn.Module, ABC):
 
     reference: ClassVar[str]
     """The paper."""
+    width: ClassVar[str] = "hidden_size"
+    """The setting by which models get a wanted number of parameters; of settings in a table, such
+    as `recurrent/hidden_size`."""
     output_size: int
 
     @classmethod
@@ -35,6 +38,11 @@ class Backbone(nn.Module, ABC):
         Args:
             causal: Leave out what looks at later inputs.
         """
+
+    @classmethod
+    def width_step(cls, settings: Config) -> int:
+        """The number that `width` must be a multiple of, given the other settings; here any."""
+        return 1
 
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

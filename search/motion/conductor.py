@@ -9,6 +9,7 @@ from search.motion import events
 from search.motion.confirm import confirmation_seeds, finalists
 from search.motion.events import Event
 from search.motion.family import FamilySearch
+from search.motion.sizing import Sizing
 from search.motion.state import StudyState, TrialProgress
 from search.study import Study
 from search.trial import Lease, Outcome, State, Trial
@@ -33,6 +34,7 @@ class Conductor:
         metric: The objective, one of the measurements' validation metrics.
         record: Called with each event; what it raises leaves the state as it was.
         clock: Unix seconds.
+        sizings: By family, what holds its proposals to limits on parameters, where there are any.
 
     Raises:
         ValueError: The study names a sampler or a scheduler that does not exist.
@@ -47,8 +49,9 @@ class Conductor:
         study: Study,
         record: Callable[[Event], None],
         clock: Callable[[], float] = time.time,
+        sizings: Mapping[str, Sizing] | None = None,
     ) -> None:
-        self.state = StudyState(spaces, study, maximize=maximize)
+        self.state = StudyState(spaces, study, maximize=maximize, sizings=sizings or {})
         self._opening = events.opened(spaces, study)
         self._study = study
         self._metric = metric
@@ -241,15 +244,12 @@ class Conductor:
     def _propose(self, family: FamilySearch) -> int | None:
         """The number of a new trial of the family; None if it retires instead."""
         proposal = len(family.trials)
-        config = None if family.hopeless else family.sampler.propose(proposal)
+        config, redrawn = (None, 0) if family.hopeless else family.propose(proposal)
         if config is None:
-            cause = f"its space has no configuration left after {proposal}"
-            if family.hopeless:
-                cause = f"{family.failures} of its trials failed and none got to a rung"
-            self._emit(events.retired(family.name, cause))
+            self._emit(events.retired(family.name, family.why_no_more(redrawn)))
             return None
         trial = Trial(len(self.state.trials), family.name, config, self._study.seed)
-        self._emit(events.proposed(trial, proposal))
+        self._emit(events.proposed(trial, proposal, redrawn))
         return trial.number
 
     def _close_search(self) -> None:
@@ -257,7 +257,11 @@ class Conductor:
         confirm, trials = self._study.confirm, self.state.trials
         chosen = finalists(
             {
-                name: [trials[number] for number in family.trials]
+                name: [
+                    trials[number]
+                    for number in family.trials
+                    if family.admits(trials[number].trial.config)
+                ]
                 for name, family in self.state.families.items()
             },
             top_per_family=confirm.top_per_family,

@@ -24,14 +24,18 @@ def opened(spaces: Mapping[str, SearchSpace], study: Study) -> Event:
         "event": "opened",
         "budget": study.budget.model_dump(mode="json"),
         "families": list(study.families),
-        "search": study.search.model_dump(mode="json"),
+        "search": study.search.model_dump(mode="json", exclude_none=True),
         "confirm": study.confirm.model_dump(mode="json"),
         "spaces": {family: _digest(spaces[family]) for family in study.families},
     }
 
 
-def proposed(trial: Trial, proposal: int | None) -> Event:
-    """A trial begins: the family's proposal of that number, or a finalist's run."""
+def proposed(trial: Trial, proposal: int | None, redrawn: int = 0) -> Event:
+    """A trial begins: the family's proposal of that number, or a finalist's run.
+
+    Args:
+        redrawn: Proposals that the limits did not admit, before this one.
+    """
     return {
         "event": "proposed",
         "trial": trial.number,
@@ -42,6 +46,7 @@ def proposed(trial: Trial, proposal: int | None) -> Event:
         "config": trial.config,
         "seed": trial.seed,
         "finalist_of": trial.finalist_of,
+        **({"redrawn": redrawn} if redrawn else {}),
     }
 
 

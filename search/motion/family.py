@@ -1,12 +1,14 @@
 """The search of one family: its own sampler and scheduler, so that no other family sways it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from search.motion.schedulers import SCHEDULERS, Scheduler
+from search.motion.sizing import Sizing
 from search.samplers import SAMPLERS, Sampler
 from search.study import Study
-from spaces import SearchSpace, did_you_mean
+from search.trial import State
+from spaces import Config, SearchSpace, contains, did_you_mean
 
 Kind = TypeVar("Kind")
 
@@ -16,14 +18,21 @@ FAILURES_TOLERATED = 10  # in a family of which no trial ever got to a rung
 class FamilySearch:
     """What the search knows of one family; changed by the events of the log alone.
 
+    Args:
+        sizing: What holds its proposals to the limits on parameters, where there are any.
+
     Raises:
         ValueError: There is no such sampler or scheduler.
     """
 
-    def __init__(self, name: str, space: SearchSpace, study: Study) -> None:
+    def __init__(
+        self, name: str, space: SearchSpace, study: Study, sizing: Sizing | None = None
+    ) -> None:
         sampler, scheduler = search_methods(study)
         self.name = name
-        self.sampler = sampler(space, seed=study.seed, family=name)
+        self.sizing = sizing
+        drawn = sizing.drawn if sizing else space
+        self.sampler = sampler(drawn, seed=study.seed, family=name)
         self.scheduler = scheduler(study.budget.epochs, study.search)
         self.trials: list[int] = []
         """Numbers of its search trials; the place in this list is the number of the proposal."""
@@ -33,6 +42,8 @@ class FamilySearch:
         """Whether a trial ever got to a rung."""
         self.retired: str | None = None
         """Why the family proposes no more, if it does not."""
+        self.redrawn = 0
+        """Proposals that were drawn again, in all, because the limits did not admit them."""
 
     @property
     def hopeless(self) -> bool:
@@ -43,6 +54,51 @@ class FamilySearch:
     def may_hope(self) -> bool:
         """Whether to propose on; a family that only failed first waits for what is in flight."""
         return self.retired is None and not (self.hopeless and self.in_flight)
+
+    def propose(self, number: int) -> tuple[Config | None, int]:
+        """The configuration to train as proposal `number`, and how many were drawn in vain.
+
+        There is none where the sampler knows no other, or the limits admit none.
+        """
+        sizing = self.sizing
+        if sizing is None:
+            return self.sampler.propose(number), 0
+        redrawn = 0
+
+        def suits(config: Config) -> bool:
+            nonlocal redrawn
+            suited = sizing.fit(config) is not None
+            redrawn += not suited
+            return suited
+
+        drawn = self.sampler.propose(number, suits)
+        return None if drawn is None else sizing.fit(drawn), redrawn
+
+    def why_no_more(self, redrawn: int) -> str:
+        """Why nothing was proposed, after so many draws that the limits did not admit."""
+        if self.hopeless:
+            return f"{self.failures} of its trials failed and none got to a rung"
+        cause = f"its space has no configuration left after {len(self.trials)}"
+        if self.sizing is None or not redrawn:
+            return cause
+        return f"{cause}: {redrawn} more were drawn, and none of them met {self.sizing.limits}"
+
+    def tell(
+        self, number: int, config: Config, history: Sequence[tuple[int, float]], state: State
+    ) -> None:
+        """Tell the sampler what became of a proposal, see `Sampler.tell`.
+
+        One that today's limits do not admit, or today's ranges, teaches it nothing.
+        """
+        if not self.admits(config):
+            self.sampler.outside.add(number)
+        elif self.sizing is not None and contains(self.sizing.space, config):
+            config = self.sizing.as_drawn(config)
+        self.sampler.tell(number, config, history, state)
+
+    def admits(self, config: Config) -> bool:
+        """Whether today's limits admit a configuration."""
+        return self.sizing is None or self.sizing.admits(config)
 
     def take_heart(self) -> None:
         """Propose again: the space, the budget or whatever made trials fail may have changed."""

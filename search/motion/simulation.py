@@ -11,6 +11,7 @@ from typing import Any
 from search.motion.conductor import Conductor
 from search.motion.events import Event
 from search.motion.randomness import key
+from search.motion.sizing import Sizing
 from search.study import Study
 from search.trial import Lease, Outcome, Trial
 from spaces import Config, Float, SearchSpace
@@ -99,6 +100,7 @@ class Simulation:
         families: A stand-in for each family of the study.
         slots: Leases at a time.
         fault: What goes wrong, if anything.
+        sizings: By family, what holds its proposals to limits.
     """
 
     def __init__(
@@ -109,15 +111,18 @@ class Simulation:
         slots: int = 1,
         fault: Fault | None = None,
         record: Callable[[Event], None] | None = None,
+        sizings: Mapping[str, Sizing] | None = None,
     ) -> None:
         self.log: list[Event] = []
+        spaces = {name: family.space for name, family in families.items()}
         self.conductor = Conductor(
-            spaces={name: family.space for name, family in families.items()},
+            spaces=spaces | {name: sizing.space for name, sizing in (sizings or {}).items()},
             maximize=False,
             metric=METRIC,
             study=study,
             record=record or self.log.append,
             clock=lambda: self.now,
+            sizings=sizings,
         )
         self.now = 0.0
         self._families = families

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from search.motion.budget import Ledger
 from search.motion.events import Event
 from search.motion.family import FamilySearch
+from search.motion.sizing import Sizing
 from search.study import Study
 from search.trial import Finalist, Lease, State, Trial
 from spaces import SearchSpace
@@ -74,10 +75,21 @@ class StudyState:
 
     Args:
         maximize: Whether larger values of the metric are better; a loss is then the negated value.
+        sizings: By family, what holds its proposals to limits.
     """
 
-    def __init__(self, spaces: Mapping[str, SearchSpace], study: Study, *, maximize: bool) -> None:
-        self.families = {name: FamilySearch(name, spaces[name], study) for name in study.families}
+    def __init__(
+        self,
+        spaces: Mapping[str, SearchSpace],
+        study: Study,
+        *,
+        maximize: bool,
+        sizings: Mapping[str, Sizing],
+    ) -> None:
+        self.families = {
+            name: FamilySearch(name, spaces[name], study, sizings.get(name))
+            for name in study.families
+        }
         self.ledger = Ledger(study.budget, study.families)
         self.trials: list[TrialProgress] = []
         """By number."""
@@ -137,6 +149,7 @@ class StudyState:
         self.interrupted.add(number)
         if finalist_of is None:
             self.families[trial.family].trials.append(number)
+            self.families[trial.family].redrawn += event.get("redrawn", 0)
             self.ledger.accounts[trial.family].proposed += 1
             self._tell(self.trials[number], State.running)
         else:
@@ -263,8 +276,8 @@ class StudyState:
 
     def _tell(self, at: TrialProgress, state: State) -> None:
         assert at.proposal is not None
-        sampler = self.families[at.trial.family].sampler
-        sampler.tell(at.proposal, at.trial.config, at.history, state)
+        family = self.families[at.trial.family]
+        family.tell(at.proposal, at.trial.config, at.history, state)
 
 
 CHANGES: dict[str, Callable[[StudyState, Event], None]] = {

@@ -121,6 +121,7 @@ def _run(
         metric=problem.metric.name,
         study=study,
         record=journal.record,
+        sizings=problem.sizings,
     )
     conductor.replay(log)
     retention = Retention(store.directory / CHECKPOINTS, conductor.state)

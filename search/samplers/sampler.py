@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from search.motion.randomness import key
@@ -10,6 +10,7 @@ from search.trial import State
 from spaces import Config, SearchSpace, contains, default, sample
 
 OWN_DRAWS = 4  # a method that proposes known configurations four times over has converged on them
+MOST_OWN_DRAWS = 16  # where what it proposes does not suit
 RANDOM_DRAWS = 256  # misses the last of ten configurations once in 5e11 times
 
 
@@ -31,18 +32,29 @@ class Sampler(ABC):
         self._known: dict[int, str] = {}
         self._taken: set[str] = set()
 
-    def propose(self, number: int) -> Config | None:
+    def propose(
+        self, number: int, suits: Callable[[Config], bool] = lambda config: True
+    ) -> Config | None:
         """A configuration that was never told before; number 0 is the default of the space.
 
-        Returns None if the space seems to be exhausted: hundreds of draws gave known ones only.
+        Args:
+            suits: What a configuration must pass, or another is drawn.
+
+        Returns:
+            None if the space seems to be exhausted: hundreds of draws gave known ones only, or
+            such as do not suit.
         """
-        if number == 0 and not self._is_taken(start := default(self.space)):
+        if number == 0 and not self._is_taken(start := default(self.space)) and suits(start):
             return start
+        own = OWN_DRAWS
         for draw in range(OWN_DRAWS + RANDOM_DRAWS):
             rng = Random(key(self._seed, "proposal", self._family, number, draw))
-            config = self._draw(rng) if draw < OWN_DRAWS else sample(self.space, rng)
-            if not self._is_taken(config):
+            config = self._draw(rng) if draw < own else sample(self.space, rng)
+            if self._is_taken(config):
+                continue
+            if suits(config):
                 return config
+            own = min(own + 1, MOST_OWN_DRAWS)
         return None
 
     def tell(

@@ -25,6 +25,7 @@ epochs = 81
 [search]
 sampler = "tpe"
 scheduler = "asha"
+match_parameters = 300_000
 [confirm]
 top_per_family = 1
 seeds = 5

@@ -53,6 +53,7 @@ class ConvRecurrent(Pair):
         "Sainath et al., Convolutional, long short-term memory, fully connected deep neural "
         "networks, ICASSP 2015"
     )
+    width: ClassVar[str] = "recurrent/hidden_size"
 
     def __init__(self, input_size: int, *, causal: bool, conv: Config, recurrent: Config) -> None:
         first = TCN(input_size, causal=causal, **conv)
@@ -77,6 +78,7 @@ class RecurrentAttention(Pair):
     reference: ClassVar[str] = (
         "Merity, Single headed attention RNN: stop thinking with your head, arXiv 1911.11423"
     )
+    width: ClassVar[str] = "recurrent/hidden_size"
 
     def __init__(
         self, input_size: int, *, causal: bool, recurrent: Config, attention: Config

@@ -1,5 +1,6 @@
 """Any mix of mixers, layer by layer: a search over architectures."""
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -120,6 +121,12 @@ class Stack(ResidualStack):
                 "dropout": Float(0.0, 0.5, default=0.1),
             }
         )
+
+    @classmethod
+    def width_step(cls, settings: Config) -> int:
+        """Every attention layer needs heads of an even size."""
+        heads = [layer["num_heads"] for layer in settings["layers"] if "num_heads" in layer]
+        return math.lcm(1, *(2 * number for number in heads))
 
 
 def _mixer(layer: Config, hidden_size: int, causal: bool) -> Mixer:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spaces import Choice, Float, Int, SearchSpace
+from spaces import Choice, Config, Float, Int, SearchSpace
 from trainers.backbone import State
 from trainers.models.residual import Mixer, ResidualStack, check_at_least_one
 from trainers.models.self_attention import SelfAttention
@@ -62,6 +62,7 @@ class Transformer(ResidualStack):
         "Vaswani et al., Attention is all you need, arXiv 1706.03762; pre-norm: Xiong et al., "
         "arXiv 2002.04745; rotary positions: Su et al., RoFormer, arXiv 2104.09864"
     )
+    width: ClassVar[str] = "head_size"
 
     def __init__(
         self,
@@ -104,3 +105,8 @@ class Transformer(ResidualStack):
                 "dropout": Float(0.0, 0.5, default=0.1),
             }
         )
+
+    @classmethod
+    def width_step(cls, settings: Config) -> int:
+        """Two: rotary positions turn pairs of features."""
+        return 2
