@@ -1,7 +1,9 @@
 """The tables of a study that people read."""
 
+from collections.abc import Mapping
+
 from search.results.cells import count, interval, number, p_value, probability, seconds
-from search.results.pairs import PairVerdict
+from search.results.pairs import PairVerdict, beats_next
 from search.results.standing import Standing, best_first, standings
 from search.results.statistics import BEATS_SEEDS
 from search.results.summary import StudySummary, TrialSummary
@@ -19,12 +21,22 @@ def family_block(summary: StudySummary) -> Block:
     metric = summary.metric or "value"
     wide = any(place.over_examples for place in places)
     headings = ["rank", "family", f"test {metric}", *([OVER_EXAMPLES] if wide else [])]
-    headings += ["tie", f"valid {metric}", "epoch", "parameters", "training", "trials", *FATES]
+    chances = beats_next(places)
+    headings += [
+        "tie",
+        *(["P(beats next)"] if chances else []),
+        f"valid {metric}",
+        "epoch",
+        "parameters",
+        "training",
+        "trials",
+        *FATES,
+    ]
     return Block(
         title=title(summary),
         headings=headings,
         words=frozenset({"family", "tie"}),
-        cells=[_family_cells(place, wide=wide) for place in places],
+        cells=[_family_cells(place, chances, wide=wide) for place in places],
         notes=_notes(summary, places),
     )
 
@@ -61,7 +73,7 @@ def title(summary: StudySummary) -> str:
     return f"{words}: {summary.metric}, {'higher' if summary.maximize else 'lower'} is better"
 
 
-def _family_cells(place: Standing, *, wide: bool) -> list[str]:
+def _family_cells(place: Standing, chances: Mapping[str, float], *, wide: bool) -> list[str]:
     test, best = place.test, place.best
     over = place.over_examples
     cells = [
@@ -70,6 +82,7 @@ def _family_cells(place: Standing, *, wide: bool) -> list[str]:
         interval(test.mean, test.low, test.high) if test else "",
         *([interval(over.mean, over.low, over.high) if over else ""] if wide else []),
         place.tie_group or "",
+        *([_chance(chances.get(place.family))] if chances else []),
         number(place.valid),
         count(best.best_epoch) if best else "",
         count(best.parameters) if best else "",
@@ -78,6 +91,10 @@ def _family_cells(place: Standing, *, wide: bool) -> list[str]:
         return [*cells, "", "", *("" for _ in FATES)]
     fates = [count(place.count(state)) for state in FATES]
     return [*cells, seconds(place.train_seconds), count(len(place.trials)), *fates]
+
+
+def _chance(value: float | None) -> str:
+    return "" if value is None else probability(value)
 
 
 def _pair_cells(pair: PairVerdict) -> list[str]:

@@ -10,6 +10,8 @@ By family, a row is about the family's finalist, or its best trial as long as it
 - `valid_best`, `valid_epoch`, `parameters`: of the search trial that the finalist repeats;
 - `train_seconds`: training of all the family's trials, finalists included;
 - `trials`, `complete`, `pruned`, `failed`: trials of the search;
+- `beats_next_probability`: that the family's finalist is truly better than that of the family
+  ranked next, by the seeds (and test examples) they share;
 - `beats_baseline`: whether it is better than the trivial predictor, where the log has one.
 
 By pair, a row says how far `better` is ahead of `worse` over their common seeds and, where their
@@ -29,6 +31,7 @@ from typing import Any, Literal
 
 from search.results.display import family_block, pair_block, trial_block
 from search.results.index import summarize
+from search.results.pairs import beats_next
 from search.results.standing import Standing, best_first, standings
 from search.results.summary import StudySummary, TrialSummary, interrupt
 from search.results.tables import (
@@ -71,6 +74,7 @@ FAMILY_COLUMNS: dict[str, type] = {
     "beats_baseline": bool,
     "test_low_over_examples": float,
     "test_high_over_examples": float,
+    "beats_next_probability": float,
 }
 PAIR_COLUMNS: dict[str, type] = {
     "study": str,
@@ -209,7 +213,12 @@ def _current(folder: Path) -> StudySummary:
 
 
 def _family_rows(summary: StudySummary) -> list[Row]:
-    return [_family_row(summary, place) for place in standings(summary)]
+    places = standings(summary)
+    chances = beats_next(places)
+    return [
+        _family_row(summary, place) | {"beats_next_probability": chances.get(place.family)}
+        for place in places
+    ]
 
 
 def _family_row(summary: StudySummary, place: Standing) -> Row:

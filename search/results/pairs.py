@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from search.results.standing import Standing
@@ -74,6 +75,25 @@ def pair_verdicts(tested: Sequence[Standing]) -> list[PairVerdict]:
                 beats=enough and corrected[pair] < 1 - CONFIDENCE,
             )
         )
+    return found
+
+
+def beats_next(places: Sequence[Standing]) -> dict[str, float]:
+    """By family, the probability that it is truly better than the family ranked next.
+
+    Args:
+        places: The families as they stand, best first; those without finalists are passed over.
+    """
+    tested = [place for place in places if place.tests and not place.is_baseline]
+    chances = {(pair.better, pair.worse): pair.probability for pair in pair_verdicts(tested)}
+    found = {}
+    for place, after in pairwise(tested):
+        ahead = chances.get((place.family, after.family))
+        behind = chances.get((after.family, place.family))
+        if ahead is not None:
+            found[place.family] = ahead
+        elif behind is not None:  # by the seeds they share it is the other way round
+            found[place.family] = 1 - behind
     return found
 
 

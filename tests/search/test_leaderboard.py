@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -25,7 +26,7 @@ FAMILIES = ["rnn", "lstm", "gru"]
 CONTRACT = (
     "study,benchmark,rank,family,test_mean,test_low,test_high,tie_group,valid_best,valid_epoch,"
     "metric,parameters,train_seconds,trials,complete,pruned,failed,beats_baseline,"
-    "test_low_over_examples,test_high_over_examples"
+    "test_low_over_examples,test_high_over_examples,beats_next_probability"
 )
 TRIAL_CONTRACT = (
     "study,benchmark,trial,family,state,finalist,seed,valid_best,valid_epoch,epochs,parameters,"
@@ -122,6 +123,8 @@ def test_by_family(tmp_path: Path) -> None:
     assert [row["family"] for row in rows] == ["gru", "lstm", "rnn"]
     gru, lstm, rnn = rows
     low, high = stats.t.interval(0.95, 4, loc=0.908, scale=stats.sem(GRU_TESTS))
+    ahead = [one - other for one, other in zip(GRU_TESTS, LSTM_TESTS, strict=True)]
+    chance = stats.t.cdf(fmean(ahead) / stats.sem(ahead), 4)
     assert gru == {
         "study": "mine",
         "benchmark": "digits_rows",
@@ -143,7 +146,9 @@ def test_by_family(tmp_path: Path) -> None:
         "beats_baseline": None,
         "test_low_over_examples": None,
         "test_high_over_examples": None,
+        "beats_next_probability": pytest.approx(chance),
     }
+    assert lstm["beats_next_probability"] is None  # rnn has no finalist
     assert (lstm["rank"], lstm["tie_group"], lstm["trials"]) == (2, "b", 1)
     assert (rnn["rank"], rnn["test_mean"], rnn["tie_group"]) == (3, None, None)
     assert (rnn["valid_best"], rnn["valid_epoch"]) == (0.7, 2)
@@ -348,7 +353,7 @@ def test_the_table_for_people(tmp_path: Path) -> None:
     text = Leaderboard(folder).text()
     assert "mine on digits_rows: accuracy, higher is better" in text
     (gru,) = (" ".join(line.split()) for line in text.splitlines() if " 102 " in line)
-    assert gru == "1 gru 0.908 ± 0.010 a 0.95 2 102 5.5 s 4 2 1 1"
+    assert gru == "1 gru 0.908 ± 0.010 a >99.9 % 0.95 2 102 5.5 s 4 2 1 1"
     assert "over 5 seeds" in text
     assert "Families that share a letter cannot be told apart." in text
     wide = max(map(len, text.splitlines()))
