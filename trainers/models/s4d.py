@@ -14,6 +14,8 @@ from trainers.models.residual import Mixer
 INITIALISATIONS = ("linear", "inverse")
 DISCRETISATIONS = ("zero_order_hold", "bilinear")
 MIXINGS = ("glu", "linear")
+PIECE = 64
+"""Steps of a stream that are taken at once; what it takes grows with their number, in memory."""
 MAX_TIME_STEP = 0.1
 """The longest time step a feature starts with, as in the authors' code."""
 
@@ -112,18 +114,27 @@ class S4D(Mixer):
         return {"modes": self.skip.new_zeros(batch_size, *self.frequency.shape[1:], 2)}
 
     def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """See `Mixer.advance`."""
-        log_transition, weight = self._discretise()
-        complex_type = self.skip.dtype.to_complex()
-        transition = torch.exp(log_transition[0]).to(complex_type)
-        weight = weight[0].to(complex_type)
+        """See `Mixer.advance`; a long chunk is taken in pieces, whose steps are taken at once."""
         modes = torch.complex(state["modes"][..., 0], state["modes"][..., 1])
-        outputs = []
-        for step in x.unbind(dim=1):
-            modes = transition * modes + step.unsqueeze(-1)
-            outputs.append((weight * modes).real.sum(dim=-1))
-        y = self._mix(torch.stack(outputs, dim=1) + self.skip * x)
+        answers = []
+        with torch.autocast(x.device.type, enabled=False):  # complex numbers need full precision
+            for piece in torch.split(x.to(self.skip.dtype), PIECE, dim=1):
+                answer, modes = self._advance(piece, modes)
+                answers.append(answer)
+        y = self._mix(torch.cat(answers, dim=1) + self.skip * x)
         return y, {"modes": torch.stack((modes.real, modes.imag), dim=-1)}
+
+    def _advance(self, x: Tensor, modes: Tensor) -> tuple[Tensor, Tensor]:
+        """What a piece answers to itself and to the modes (batch, hidden_size, modes) before it."""
+        log_transition, weight = self._discretise()
+        steps = torch.arange(1, x.shape[1] + 1, device=x.device)
+        powers = torch.exp(log_transition[0].unsqueeze(-1) * steps).to(modes.dtype)
+        before = modes.transpose(0, 1)  # (hidden_size, batch, modes), as the products want it
+        answer = ((weight[0].to(modes.dtype).unsqueeze(1) * before) @ powers).real
+        earlier = torch.cat((torch.ones_like(powers[..., :1]), powers[..., :-1]), dim=-1)
+        driven = x.permute(2, 0, 1).to(modes.dtype) @ earlier.flip(-1).mT
+        after = before * powers[..., -1].unsqueeze(1) + driven
+        return self._convolve(x) + answer.permute(1, 2, 0), after.transpose(0, 1)
 
     def _discretise(self) -> tuple[Tensor, Tensor]:
         """Logarithm of each mode's transition, and its weight in the output; complex128.
