@@ -115,26 +115,33 @@ class S4D(Mixer):
 
     def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Mixer.advance`; a long chunk is taken in pieces, whose steps are taken at once."""
-        modes = torch.complex(state["modes"][..., 0], state["modes"][..., 1])
+        modes = torch.complex(state["modes"][..., 0], state["modes"][..., 1]).transpose(0, 1)
         answers = []
         with torch.autocast(x.device.type, enabled=False):  # complex numbers need full precision
+            powers, weight = self._transitions(min(x.shape[1], PIECE))
+            kernel = (weight @ powers[..., :-1]).real.squeeze(1)
             for piece in torch.split(x.to(self.skip.dtype), PIECE, dim=1):
-                answer, modes = self._advance(piece, modes)
-                answers.append(answer)
+                here = powers[..., : piece.shape[1] + 1]
+                before = (weight * modes @ here[..., 1:]).real.permute(1, 2, 0)
+                answers.append(_convolved(piece, kernel[..., : piece.shape[1]]) + before)
+                driven = piece.permute(2, 0, 1).to(modes.dtype) @ here[..., :-1].flip(-1).mT
+                modes = modes * here[..., -1].unsqueeze(1) + driven
         y = self._mix(torch.cat(answers, dim=1) + self.skip * x)
-        return y, {"modes": torch.stack((modes.real, modes.imag), dim=-1)}
+        return y, {"modes": torch.stack((modes.real, modes.imag), dim=-1).transpose(0, 1)}
 
-    def _advance(self, x: Tensor, modes: Tensor) -> tuple[Tensor, Tensor]:
-        """What a piece answers to itself and to the modes (batch, hidden_size, modes) before it."""
+    def _transitions(self, most: int) -> tuple[Tensor, Tensor]:
+        """The modes' transitions to the powers 0 to `most`, (hidden_size, modes, most + 1).
+
+        And their weights, (hidden_size, 1, modes). By products, which take less time than as many
+        exponentials.
+        """
         log_transition, weight = self._discretise()
-        steps = torch.arange(1, x.shape[1] + 1, device=x.device)
-        powers = torch.exp(log_transition[0].unsqueeze(-1) * steps).to(modes.dtype)
-        before = modes.transpose(0, 1)  # (hidden_size, batch, modes), as the products want it
-        answer = ((weight[0].to(modes.dtype).unsqueeze(1) * before) @ powers).real
-        earlier = torch.cat((torch.ones_like(powers[..., :1]), powers[..., :-1]), dim=-1)
-        driven = x.permute(2, 0, 1).to(modes.dtype) @ earlier.flip(-1).mT
-        after = before * powers[..., -1].unsqueeze(1) + driven
-        return self._convolve(x) + answer.permute(1, 2, 0), after.transpose(0, 1)
+        powers = torch.exp(log_transition[0].unsqueeze(-1))
+        while powers.shape[-1] < most:
+            powers = torch.cat((powers, powers * powers[..., -1:]), dim=-1)
+        powers = torch.cat((torch.ones_like(powers[..., :1]), powers[..., :most]), dim=-1)
+        kind = self.skip.dtype.to_complex()
+        return powers.to(kind), weight[0].unsqueeze(1).to(kind)
 
     def _discretise(self) -> tuple[Tensor, Tensor]:
         """Logarithm of each mode's transition, and its weight in the output; complex128.
@@ -156,20 +163,24 @@ class S4D(Mixer):
 
     def _convolve(self, x: Tensor) -> Tensor:
         """Each feature of `x` (batch, time, hidden_size) with its kernel, by FFT."""
-        time = x.shape[1]
-        size = 1 << (2 * time - 1).bit_length()
         with torch.autocast(x.device.type, enabled=False):  # an FFT needs full precision
-            kernel = self.kernel(time)
-            response = F.pad(kernel[0], (0, size - time))
-            if kernel.shape[0] == 2:  # later steps are negative lags, which wrap around to the end
-                response = response + F.pad(kernel[1].flip(-1), (size - time, 0))
-            spectrum = torch.fft.rfft(x.to(kernel.dtype).transpose(1, 2), size)
-            y: Tensor = torch.fft.irfft(spectrum * torch.fft.rfft(response), size)
-        return y[:, :, :time].transpose(1, 2)
+            return _convolved(x, *self.kernel(x.shape[1]))
 
     def _mix(self, y: Tensor) -> Tensor:
         mixed: Tensor = self.mix(F.gelu(y))
         return mixed
+
+
+def _convolved(x: Tensor, past: Tensor, future: Tensor | None = None) -> Tensor:
+    """Each feature of `x` (batch, time, hidden_size) with its kernels, (hidden_size, time)."""
+    time = x.shape[1]
+    size = 1 << (2 * time - 1).bit_length()
+    response = F.pad(past, (0, size - time))
+    if future is not None:  # later steps are negative lags, which wrap around to the end
+        response = response + F.pad(future.flip(-1), (size - time, 0))
+    spectrum = torch.fft.rfft(x.to(past.dtype).transpose(1, 2), size)
+    y: Tensor = torch.fft.irfft(spectrum * torch.fft.rfft(response), size)
+    return y[:, :, :time].transpose(1, 2)
 
 
 def _frequencies(state_size: int, initialisation: str) -> Tensor:
