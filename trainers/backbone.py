@@ -93,6 +93,11 @@ class Backbone(nn.Module, ABC):
         )
 
 
+def can_stream(family: type[Backbone]) -> bool:
+    """Whether the class says how to go on from a state."""
+    return family.advance is not Backbone.advance
+
+
 def last_step(y: Tensor, mask: Tensor) -> Tensor:
     """The last real step of each sequence, (batch, size).
 

@@ -11,11 +11,13 @@ from trainers.dataset import Dataset, Sequences, Split
 from trainers.tasks import (
     Classification,
     Forecasting,
+    LanguageModelling,
     MultilabelFrames,
     Regression,
     Tagging,
     Task,
 )
+from trainers.token_counts import Nats, counted_tokens
 
 # From a split to what a head would say of each of its target steps: (steps, size), or
 # (steps, 1, size) where a head speaks of every step; (examples, steps, size) where of several.
@@ -39,6 +41,8 @@ def baselines(dataset: Dataset) -> list[Baseline]:
     Raises:
         ValueError: There is none for this kind of task.
     """
+    if isinstance(dataset.task, LanguageModelling):
+        return _token_baselines(dataset, dataset.task)
     if dataset.task.name not in _PREDICTORS:
         raise ValueError(f"there is no trivial predictor for the task {dataset.task.name!r}")
     return [
@@ -133,6 +137,23 @@ def _forecasting(dataset: Dataset) -> Iterator[tuple[str, Predictor]]:
     yield "last value", repeat(1)
     if 1 < task.season <= dataset.train.inputs.lengths.min():
         yield "seasonal naive", repeat(task.season)
+
+
+def _token_baselines(dataset: Dataset, task: LanguageModelling) -> list[Baseline]:
+    """From the nats of single tokens: what a head says of all tokens would not fit in memory."""
+    train, valid, test = (
+        (_steps_of(split.inputs).astype(np.int64), _steps_of(split.targets).astype(np.int64))
+        for split in (dataset.train, dataset.valid, dataset.test)
+    )
+
+    def measure(nats: Nats, pairs: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
+        values = nats(pairs)
+        return task.summarize({"nats_per_token": values, "count": np.ones(len(values))})
+
+    return [
+        Baseline(name, measure(nats, valid), measure(nats, test))
+        for name, nats in counted_tokens(train, task.tokens)
+    ]
 
 
 _PREDICTORS: dict[str, Callable[[Dataset], Iterator[tuple[str, Predictor]]]] = {

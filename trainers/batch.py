@@ -15,6 +15,9 @@ class Batch:
         targets: (batch, steps) or (batch, steps, size); one step if it is of the whole sequence.
         target_mask: (batch, steps) bool, True where a target is real.
         indices: (batch,) int64, the examples' places in their split.
+        continues: (batch,) bool, on the CPU: rows whose stream goes on from the row of the same
+            place in the batch before; None where examples are no windows of streams.
+        state: What a model's rows begin with; see `trainers.carrying`.
     """
 
     inputs: Tensor
@@ -22,6 +25,8 @@ class Batch:
     targets: Tensor
     target_mask: Tensor
     indices: Tensor
+    continues: Tensor | None = None
+    state: dict[str, Tensor] | None = None
 
     def part(self, parts: int, number: int) -> "Batch":
         """Part `number` of the batch cut into at most `parts` even parts; keeps its padding."""
@@ -35,6 +40,8 @@ class Batch:
             self.targets[rows],
             self.target_mask[rows],
             self.indices[rows],
+            None if self.continues is None else self.continues[rows],
+            self.state and {name: value[rows] for name, value in self.state.items()},
         )
 
     def __len__(self) -> int:

@@ -6,15 +6,18 @@ the task's types, so that nothing is ever written into the stored arrays.
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from spaces import Config
 from trainers.batch import Batch
 from trainers.dataset import Dataset, Sequences, Split
 from trainers.randomness import generator, key
+from trainers.streams import cut, stream_bounds
 from trainers.tasks import Task
 
 BATCHES_PER_BUCKET: Final = 50
@@ -111,6 +114,52 @@ class DeviceSplit:
         return Batch(inputs, mask, targets, target_mask, places)
 
 
+class StreamSplit(DeviceSplit):
+    """Windows of streams on a device: in lanes that are read side by side, each in its order.
+
+    Args:
+        split: The windows, the lanes one after another. One that begins where the one before ends
+            goes on with it.
+        first: (lanes,) the first window of each lane, which goes on with nothing; without it, every
+            stream is a lane.
+    """
+
+    def __init__(
+        self, split: Split, task: Task, device: torch.device, first: np.ndarray | None = None
+    ) -> None:
+        super().__init__(split, task, device)
+        self._split, self._task = split, task
+        bounds = stream_bounds(split)[:-1]
+        first = bounds if first is None else first
+        self._first = torch.from_numpy(first)
+        self._windows = torch.diff(self._first, append=torch.tensor([len(split)]))
+        self._continues = torch.ones(len(split), dtype=torch.bool)
+        self._continues[np.union1d(bounds, first)] = False
+
+    def cut(self, lanes: int, steps: int) -> "StreamSplit":
+        """The same streams in other lanes and windows; see `trainers.streams.cut`."""
+        windows, first = cut(self._split, lanes, steps)
+        return StreamSplit(windows, self._task, self.device, first)
+
+    def order(self, most_lanes: int) -> Iterator[Tensor]:
+        """Batches of the next window of each lane, the longest lanes first, until all are read.
+
+        A lane has the same row in all its batches.
+
+        Args:
+            most_lanes: That are read at once.
+        """
+        longest_first = torch.argsort(self._windows, descending=True, stable=True)
+        for lanes in torch.split(longest_first, most_lanes):
+            first, windows = self._first[lanes], self._windows[lanes]
+            for step in range(int(windows[0])):
+                yield first[windows > step] + step
+
+    def batch(self, indices: Tensor) -> Batch:
+        """See `DeviceSplit.batch`; with the rows that go on from the batch before."""
+        return replace(super().batch(indices), continues=self._continues[indices])
+
+
 class DeviceData:
     """A data set on a device.
 
@@ -123,9 +172,10 @@ class DeviceData:
         self.task = dataset.task
         self.device = torch.device(device)
         _check_features(dataset)
-        self.train = DeviceSplit(dataset.train, dataset.task, self.device)
-        self.valid = DeviceSplit(dataset.valid, dataset.task, self.device)
-        self.test = DeviceSplit(dataset.test, dataset.task, self.device)
+        kind = StreamSplit if dataset.task.streams else DeviceSplit
+        self.train = kind(dataset.train, dataset.task, self.device)
+        self.valid = kind(dataset.valid, dataset.task, self.device)
+        self.test = kind(dataset.test, dataset.task, self.device)
 
     def split(self, name: str) -> DeviceSplit:
         """The split of that name.
@@ -139,15 +189,29 @@ class DeviceData:
         return splits[name]
 
 
+def training_examples(data: DeviceData, settings: Config) -> DeviceSplit:
+    """What a step of training takes some of: train examples, or windows of streams.
+
+    Args:
+        settings: The training section.
+    """
+    if isinstance(data.train, StreamSplit):
+        return data.train.cut(settings["batch_size"], settings["bptt_steps"])
+    return data.train
+
+
 def epoch_order(split: DeviceSplit, batch_size: int, *, seed: int, epoch: int) -> list[Tensor]:
     """The batches of one training epoch: every example once, in an order that only the key decides.
 
     Where lengths differ, examples of similar length share a batch: the shuffled order is sorted
-    within large pieces, and the batches are shuffled again.
+    within large pieces, and the batches are shuffled again. Windows of streams come in the order of
+    their streams.
 
     Returns:
         Indices, (batch,) int64 each, on the CPU.
     """
+    if isinstance(split, StreamSplit):
+        return list(split.order(batch_size))
     random = generator(key(seed, "order", epoch))
     order = torch.randperm(split.examples, generator=random)
     if not split.is_ragged:

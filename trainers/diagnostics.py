@@ -73,23 +73,24 @@ class GradientWatch:
 
 
 class SaturationProbe:
-    """The share of a backbone's outputs that are saturated, seen while it works."""
+    """The share of a backbone's outputs that are saturated, seen where a head takes them up."""
 
     def __init__(self) -> None:
         self._seen: Tensor | None = None
 
     @contextmanager
-    def watching(self, backbone: nn.Module) -> Iterator[None]:
-        """Look at the first batch that passes through `backbone` inside the block."""
-        handle = backbone.register_forward_hook(self._look)
+    def watching(self, head: nn.Module) -> Iterator[None]:
+        """Look at the first batch that `head` takes up inside the block."""
+        handle = head.register_forward_pre_hook(self._look)
         try:
             yield
         finally:
             handle.remove()
 
-    def _look(self, _module: nn.Module, inputs: tuple[Tensor, Tensor], y: Tensor) -> None:
+    def _look(self, _head: nn.Module, taken: tuple[Tensor, ...]) -> None:
         if self._seen is None:
-            self._seen = y.detach()[:EXAMPLES][inputs[1][:EXAMPLES]]
+            y, mask = taken[0].detach(), taken[1]
+            self._seen = y[:EXAMPLES][mask[:EXAMPLES]]
 
     def share(self) -> float | None:
         """In [0, 1]; None where outputs are not bounded by 1, so that nothing can saturate."""

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainers.backbone import State, can_stream
 from trainers.batch import Batch
-from trainers.batching import DeviceSplit, evaluation_order
+from trainers.batching import DeviceSplit, StreamSplit, evaluation_order
+from trainers.carrying import going_on, joined, read
 from trainers.device import is_out_of_memory
 from trainers.model import SequenceModel
 from trainers.tasks import Task
@@ -42,27 +44,42 @@ def precision(device: torch.device) -> AbstractContextManager[object]:
 
 
 def measure_split(model: SequenceModel, split: DeviceSplit, task: Task) -> dict[str, np.ndarray]:
-    """What `Task.measure` says of every example, (examples,) each, in the split's order."""
+    """What `Task.measure` says of every example, (examples,) each, in the split's order.
+
+    Streams are read from their beginnings, passage after passage with the state carried on; passage
+    by passage where the model has none.
+    """
     model.eval()
-    size = max(model.backbone.output_size, task.input_size)
-    elements = ELEMENTS.get(split.device.type, ELEMENTS["cpu"])
-    order = list(evaluation_order(split, size=size, elements=elements))
+    order = _order(model, split, task)
+    parts: list[dict[str, Tensor]] = []
+    carried: State = {}
     with torch.no_grad():
-        parts = [_measure(model, split.batch(indices), task) for indices in order]
+        for indices in order:
+            batch = going_on(model, split.batch(indices), carried)
+            measured, carried = _measure(model, batch, task)
+            parts.append(measured)
     places = torch.argsort(torch.cat(order)).numpy()
     return {
         name: torch.cat([part[name] for part in parts]).cpu().numpy()[places] for name in parts[0]
     }
 
 
-def _measure(model: SequenceModel, batch: Batch, task: Task) -> dict[str, Tensor]:
-    """In two halves where the batch does not fit in memory."""
+def _order(model: SequenceModel, split: DeviceSplit, task: Task) -> list[Tensor]:
+    size = max(model.backbone.output_size, task.widest)
+    elements = ELEMENTS.get(split.device.type, ELEMENTS["cpu"])
+    if isinstance(split, StreamSplit) and can_stream(type(model.backbone)):
+        return list(split.order(max(1, elements // (int(split.lengths.max()) * size))))
+    return list(evaluation_order(split, size=size, elements=elements))
+
+
+def _measure(model: SequenceModel, batch: Batch, task: Task) -> tuple[dict[str, Tensor], State]:
+    """With the state after the batch; in two halves where it does not fit in memory."""
     try:
         with precision(batch.mask.device):
-            outputs = model(batch.inputs, batch.mask)
-        return task.measure(outputs.float(), batch)
+            outputs, state = read(model, batch)
+        return task.measure(outputs.float(), batch), joined([state])
     except (MemoryError, RuntimeError) as error:
         if len(batch) == 1 or not is_out_of_memory(error):
             raise
-    first, second = (_measure(model, batch.part(2, half), task) for half in (0, 1))
-    return {name: torch.cat([first[name], second[name]]) for name in first}
+    halves = [_measure(model, batch.part(2, half), task) for half in (0, 1)]
+    return joined([half[0] for half in halves]), joined([half[1] for half in halves])

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
+from trainers.backbone import State
 from trainers.batch import Batch
+from trainers.carrying import going_on, joined, read
 from trainers.device import is_out_of_memory
 from trainers.evaluation import precision
 from trainers.model import SequenceModel
@@ -35,12 +37,14 @@ class Gradients:
         self._task = task
         self._seed = seed
         self._label_smoothing = label_smoothing
+        self._carried: State = {}
         self._drops = any(isinstance(part, Dropout) and part.active for part in model.modules())
 
     def of(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """The mean loss of the batch, 0-d, and its gradient, (P,).
 
-        However many parts it takes, they are those of the whole batch.
+        However many parts it takes, they are those of the whole batch. A window of a stream begins
+        with the state after the one before; its gradient ends there.
 
         Args:
             step: Optimiser steps done; decides what dropout drops.
@@ -58,24 +62,30 @@ class Gradients:
 
     def _in_parts(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         whole = self._task.weights(batch).sum()
-        loss, gradient = self._of_part(batch.part(self.parts, 0), whole, step, 0)
+        batch = going_on(self._model, batch, self._carried)
+        loss, gradient, state = self._of_part(batch.part(self.parts, 0), whole, step, 0)
+        states = [state]
         for part in range(1, min(self.parts, len(batch))):
-            more_loss, more = self._of_part(batch.part(self.parts, part), whole, step, part)
+            more_loss, more, state = self._of_part(batch.part(self.parts, part), whole, step, part)
             loss += more_loss
             gradient += more
+            states.append(state)
+        self._carried = joined(states)
         return loss, gradient
 
-    def _of_part(self, batch: Batch, whole: Tensor, step: int, part: int) -> tuple[Tensor, Tensor]:
-        """What a part adds to the loss of a batch whose targets weigh `whole`."""
+    def _of_part(
+        self, batch: Batch, whole: Tensor, step: int, part: int
+    ) -> tuple[Tensor, Tensor, State]:
+        """What a part adds to the loss of a batch whose targets weigh `whole`; the state after."""
         seed = key(self._seed, "part", part) if part else self._seed
         _seed_torch(key(seed, "torch", step), batch.mask.device)
         if self._drops:
             set_dropout_step(self._model, seed, step)
         with precision(batch.mask.device):
-            outputs = self._model(batch.inputs, batch.mask)
+            outputs, state = read(self._model, batch)
         outputs = outputs.to(self._weights.vector.dtype)
         loss = self._task.total_loss(outputs, batch, self._label_smoothing) / whole
-        return loss.detach(), self._weights.gradient(loss)
+        return loss.detach(), self._weights.gradient(loss), state
 
 
 def _seed_torch(seed_key: int, device: torch.device) -> None:

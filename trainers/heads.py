@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from spaces import Choice, Int, SearchSpace
 
@@ -22,6 +23,29 @@ class PerStep(nn.Module):
         """(batch, time, size) -> (batch, time, outputs)."""
         output: Tensor = self.linear(y)
         return output
+
+
+class TiedPerStep(nn.Module):
+    """Logits of every token at every step, with the weights that tokens are embedded by.
+
+    What the backbone gives is mapped to the width of the embedding first, where it has another.
+
+    Args:
+        outputs: Number of tokens.
+
+    Reference:
+        Press & Wolf, "Using the output embedding to improve language models", EACL 2017.
+    """
+
+    def __init__(self, size: int, outputs: int, embedding_size: int) -> None:
+        super().__init__()
+        same = size == embedding_size
+        self.project = nn.Identity() if same else nn.Linear(size, embedding_size)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, y: Tensor, mask: Tensor, summary: Tensor, embedding: Tensor) -> Tensor:
+        """(batch, time, size), and embeddings (outputs, width) -> (batch, time, outputs)."""
+        return functional.linear(self.project(y), embedding, self.bias)
 
 
 class Pooled(nn.Module):

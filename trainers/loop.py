@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spaces import Config
 from trainers.backbone import Backbone
-from trainers.batching import DeviceData, epoch_order
+from trainers.batching import DeviceData, epoch_order, training_examples
 from trainers.checkpoint import read_checkpoint, write_checkpoint
 from trainers.diagnostics import GradientWatch, SaturationProbe, notes
 from trainers.evaluation import Evaluation, measure_split
@@ -94,7 +94,8 @@ class Training:
         self._slots = {
             name: torch.zeros_like(self._weights.vector) for name in self._optimizer.slots
         }
-        self._steps_per_epoch = -(-data.train.examples // self._settings["batch_size"])
+        self._examples = training_examples(data, self._settings)
+        self._steps_per_epoch = len(self._order(0))
         self._horizon = epochs * self._steps_per_epoch
         self._losses: list[float] = []
         self._best: Snapshot = {}
@@ -130,7 +131,7 @@ class Training:
         with torch_randomness(key(self.seed, "epoch", self.epoch)):
             train_loss = self._train(watch)
         probe = SaturationProbe()
-        with probe.watching(self.model.backbone):
+        with probe.watching(self.model.head):
             examples = measure_split(self.model, self._data.valid, self._data.task)
         valid = self._data.task.summarize(examples)
         self._keep_if_best(valid)
@@ -141,14 +142,12 @@ class Training:
     def _train(self, watch: GradientWatch) -> float:
         """All steps of one epoch; the mean loss of its examples."""
         self.model.train()
-        order = epoch_order(
-            self._data.train, self._settings["batch_size"], seed=self.seed, epoch=self.epoch
-        )
+        order = self._order(self.epoch)
         first = self.epoch * self._steps_per_epoch
         steps = range(first, first + len(order))
         total = torch.zeros((), dtype=torch.float64, device=self._data.device)
         for step, indices, rate in zip(steps, order, self._learning_rates(steps), strict=True):
-            loss, gradient = self._gradients.of(self._data.train.batch(indices), step)
+            loss, gradient = self._gradients.of(self._examples.batch(indices), step)
             total.add_(loss, alpha=len(indices))
             if self._data.device.type == "cpu":  # a GPU would have to be waited for
                 self._check_finite(loss, "training loss", watch)
@@ -158,7 +157,13 @@ class Training:
             watch.add(norm)
         self._check_finite(total, "training loss", watch)
         self._check_finite(self._weights.vector.sum(), "sum of all weights", watch)
-        return total.item() / self._data.train.examples
+        return total.item() / self._examples.examples
+
+    def _order(self, epoch: int) -> list[Tensor]:
+        """The batches of an epoch, counted from 0."""
+        return epoch_order(
+            self._examples, self._settings["batch_size"], seed=self.seed, epoch=epoch
+        )
 
     def _learning_rates(self, steps: range) -> list[float]:
         settings = self._settings["schedule"]

@@ -1,18 +1,15 @@
 """The model of a trial: embed -> backbone -> head."""
 
-from typing import Final
-
 import torch
 from torch import Tensor, nn
 
 from spaces import Config
 from trainers.backbone import Backbone, State
+from trainers.heads import TiedPerStep
 from trainers.randomness import key, torch_randomness
 from trainers.tasks import Task
 
-__all__ = ["Backbone", "SequenceModel", "State", "build_model", "check_inputs", "embedding_size"]
-
-WIDEST_EMBEDDING: Final = 128
+__all__ = ["Backbone", "SequenceModel", "State", "build_model", "check_inputs"]
 
 
 class SequenceModel(nn.Module):
@@ -54,14 +51,12 @@ class SequenceModel(nn.Module):
         return self._ask_head(y, mask, y[:, -1], inputs), state
 
     def _ask_head(self, y: Tensor, mask: Tensor, summary: Tensor, inputs: Tensor) -> Tensor:
-        more = (inputs,) if self.head_reads_inputs else ()
+        more: tuple[Tensor, ...] = (inputs,) if self.head_reads_inputs else ()
+        if isinstance(self.head, TiedPerStep):
+            assert isinstance(self.embed, nn.Embedding)
+            more = (self.embed.weight,)
         outputs: Tensor = self.head(y, mask, summary, *more)
         return outputs
-
-
-def embedding_size(vocabulary: int) -> int:
-    """The width in which tokens are embedded: that of a one-hot vector, up to a limit."""
-    return min(vocabulary, WIDEST_EMBEDDING)
 
 
 def build_model(family: type[Backbone], config: Config, task: Task, *, seed: int) -> SequenceModel:
@@ -75,17 +70,17 @@ def build_model(family: type[Backbone], config: Config, task: Task, *, seed: int
     """
     settings = {name: value for name, value in config["model"].items() if name != "name"}
     with torch_randomness(key(seed, "weights")):
-        embed, size = _embedding(task)
+        embed, size = _embedding(task, config["head"])
         backbone = family(size, causal=task.causal, **settings)
         head = task.head(backbone.output_size, config["head"])
         return SequenceModel(embed, backbone, head, head_reads_inputs=task.head_reads_inputs)
 
 
-def _embedding(task: Task) -> tuple[nn.Module, int]:
+def _embedding(task: Task, settings: Config) -> tuple[nn.Module, int]:
     if task.vocabulary is None:
         return nn.Identity(), task.input_size
-    size = embedding_size(task.vocabulary)
-    return nn.Embedding(task.vocabulary, size), size
+    table = task.embedding(settings)
+    return table, table.embedding_dim
 
 
 def check_inputs(x: Tensor, mask: Tensor) -> None:

@@ -161,10 +161,18 @@ OPTIMIZERS: dict[str, Optimizer] = {
 def training_space(task: Task, examples: int) -> SearchSpace:
     """The training section: what practitioners vary, in the ranges that they use.
 
+    Streams are read in `batch_size` lanes side by side, in windows of `bptt_steps` steps: gradients
+    reach no farther back, while states are carried on (truncated back-propagation through time).
+
     Args:
         examples: Number of training examples; few of them start with small batches.
+
+    Reference:
+        Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent
+        network trajectories", Neural Computation 1990.
     """
     smoothing = {"label_smoothing": Float(0.0, 0.2, default=0.0)} if task.has_classes else {}
+    windows = {"bptt_steps": Int(16, 512, log=True, default=64)} if task.streams else {}
     return SearchSpace(
         {
             "batch_size": Int(4, 128, log=True, default=_usual_batch_size(examples)),
@@ -174,6 +182,7 @@ def training_space(task: Task, examples: int) -> SearchSpace:
             "schedule": schedule_space(),
             "clip_norm": Float(0.1, 10.0, log=True, default=1.0),
             **smoothing,
+            **windows,
         }
     )
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spaces import Int
-from trainers.backbone import Backbone
+from trainers.backbone import Backbone, can_stream
 from trainers.model import check_inputs
 from trainers.models.layers import set_dropout_step
 from trainers.randomness import generator, key, torch_randomness
@@ -206,11 +206,6 @@ def streams(case: Case) -> Iterator[str]:
         off = (torch.cat(parts, dim=1) - full).abs().max() / full.abs().max()
         if not off <= tolerance:
             yield f"chunks differ from the full pass by {off:.1e} of its size in {dtype}"
-
-
-def can_stream(family: type[Backbone]) -> bool:
-    """Whether the class says how to go on from a state."""
-    return family.advance is not Backbone.advance
 
 
 def memorises(case: Case) -> Iterator[str]:

@@ -12,6 +12,7 @@ from trainers.batching import DeviceData
 from trainers.catalog import family_space
 from trainers.dataset import Dataset, Sequences, Split
 from trainers.diagnostics import GradientWatch, SaturationProbe, notes
+from trainers.heads import PerStep
 from trainers.loop import Diverged, Training
 from trainers.models import MODELS
 from trainers.tasks import Regression
@@ -131,12 +132,17 @@ def test_saturation_counts_real_steps_of_bounded_units(data):
 
     assert training(data, Edge).run_epoch().diagnostics["saturated_share"] == pytest.approx(4 / 15)
     probe = SaturationProbe()
-    backbone = Edge(2, causal=False)
-    with probe.watching(backbone):
-        backbone(torch.zeros(2, 3, 2), torch.tensor([[True, True, False], [True, False, False]]))
-        backbone(torch.zeros(2, 1, 2), torch.ones(2, 1, dtype=torch.bool))
+    backbone, head = Edge(2, causal=False), PerStep(3, 1)
+
+    def run(mask):
+        y = backbone(torch.zeros(*mask.shape, 2), mask)
+        head(y, mask, backbone.summary(y, mask))
+
+    with probe.watching(head):
+        run(torch.tensor([[True, True, False], [True, False, False]]))
+        run(torch.ones(2, 1, dtype=torch.bool))
     assert probe.share() == pytest.approx(2 / 3)
-    backbone(torch.zeros(1, 3, 2), torch.ones(1, 3, dtype=torch.bool))
+    run(torch.ones(1, 3, dtype=torch.bool))
     assert probe.share() == pytest.approx(2 / 3)
 
 
@@ -156,7 +162,7 @@ def test_a_real_rnn_that_saturates_is_seen(data):
     with torch.no_grad():
         batch = data.valid.batch(torch.arange(20))
         probe = SaturationProbe()
-        with probe.watching(run.model.backbone):
+        with probe.watching(run.model.head):
             run.model.eval()
             run.model(batch.inputs, batch.mask)
     share = probe.share()

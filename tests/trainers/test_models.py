@@ -5,9 +5,10 @@ import torch
 
 from spaces import Config, default
 from trainers.checks import CHECKS, try_check
-from trainers.model import build_model, check_inputs, embedding_size
+from trainers.model import build_model, check_inputs
 from trainers.models import MODELS
 from trainers.tasks import Classification, MultilabelFrames, Tagging, Task
+from trainers.tasks.task import embedding_size
 
 FUSES = {"tcn", "ssm"}
 """Families that an array of trials can train with what torch can batch; the others wait for kernels

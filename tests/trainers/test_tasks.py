@@ -14,6 +14,7 @@ from trainers.tasks import (
     TASKS,
     Classification,
     Forecasting,
+    LanguageModelling,
     MultilabelFrames,
     Regression,
     Tagging,
@@ -27,6 +28,7 @@ EXAMPLES = {
     "regression": Regression(input_size=3, outputs=2),
     "multilabel_frames": MultilabelFrames(input_size=3, labels=4),
     "forecasting": Forecasting(input_size=3, channels=2, horizon=2),
+    "language_modelling": LanguageModelling(vocabulary=4, level="character"),
 }
 BATCH, TIME, SIZE = 6, 5, 7
 
@@ -233,6 +235,10 @@ def test_a_metrics_loss_is_smaller_for_the_better(value, maximize):
         (lambda: MultilabelFrames(labels=0), "`labels` must be at least 1, got 0"),
         (lambda: Classification(classes=2, class_weights=(1.0,)), "2 positive numbers"),
         (lambda: Classification(classes=2, class_weights=(1.0, 0.0)), "2 positive numbers"),
+        (lambda: LanguageModelling(vocabulary=9, level="words"), "did you mean 'word'"),
+        (LanguageModelling, "of tokens, with a `vocabulary`"),
+        (lambda: LanguageModelling(vocabulary=9, causal=False), "must be causal"),
+        (lambda: LanguageModelling(vocabulary=9).metric("bits_per_character"), "has no metric"),
         (lambda: Tagging(classes=2).metric("acuracy"), "did you mean 'accuracy'"),
     ],
 )

@@ -13,6 +13,7 @@ from trainers.benchmarks.download import Progress, cache_folder
 from trainers.benchmarks.ett import ETTh1
 from trainers.benchmarks.grammar import EmbeddedReber
 from trainers.benchmarks.images import MNISTPermuted, MNISTPixels
+from trainers.benchmarks.language import PTBCharacter, PTBWord
 from trainers.benchmarks.music import JSBChorales, Nottingham
 from trainers.benchmarks.speech import SpokenDigits
 from trainers.benchmarks.synthetic import Adding, CopyMemory, Parity
@@ -31,6 +32,8 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
         MNISTPermuted,
         JSBChorales,
         Nottingham,
+        PTBCharacter,
+        PTBWord,
         Adding,
         CopyMemory,
         Parity,

@@ -14,6 +14,8 @@ from trainers.models.residual import Mixer
 INITIALISATIONS = ("linear", "inverse")
 DISCRETISATIONS = ("zero_order_hold", "bilinear")
 MIXINGS = ("glu", "linear")
+PIECE = 64
+"""Steps of a stream that are taken at once; what it takes grows with their number, in memory."""
 MAX_TIME_STEP = 0.1
 """The longest time step a feature starts with, as in the authors' code."""
 
@@ -112,18 +114,34 @@ class S4D(Mixer):
         return {"modes": self.skip.new_zeros(batch_size, *self.frequency.shape[1:], 2)}
 
     def advance(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """See `Mixer.advance`."""
+        """See `Mixer.advance`; a long chunk is taken in pieces, whose steps are taken at once."""
+        modes = torch.complex(state["modes"][..., 0], state["modes"][..., 1]).transpose(0, 1)
+        answers = []
+        with torch.autocast(x.device.type, enabled=False):  # complex numbers need full precision
+            powers, weight = self._transitions(min(x.shape[1], PIECE))
+            kernel = (weight @ powers[..., :-1]).real.squeeze(1)
+            for piece in torch.split(x.to(self.skip.dtype), PIECE, dim=1):
+                here = powers[..., : piece.shape[1] + 1]
+                before = (weight * modes @ here[..., 1:]).real.permute(1, 2, 0)
+                answers.append(_convolved(piece, kernel[..., : piece.shape[1]]) + before)
+                driven = piece.permute(2, 0, 1).to(modes.dtype) @ here[..., :-1].flip(-1).mT
+                modes = modes * here[..., -1].unsqueeze(1) + driven
+        y = self._mix(torch.cat(answers, dim=1) + self.skip * x)
+        return y, {"modes": torch.stack((modes.real, modes.imag), dim=-1).transpose(0, 1)}
+
+    def _transitions(self, most: int) -> tuple[Tensor, Tensor]:
+        """The modes' transitions to the powers 0 to `most`, (hidden_size, modes, most + 1).
+
+        And their weights, (hidden_size, 1, modes). By products, which take less time than as many
+        exponentials.
+        """
         log_transition, weight = self._discretise()
-        complex_type = self.skip.dtype.to_complex()
-        transition = torch.exp(log_transition[0]).to(complex_type)
-        weight = weight[0].to(complex_type)
-        modes = torch.complex(state["modes"][..., 0], state["modes"][..., 1])
-        outputs = []
-        for step in x.unbind(dim=1):
-            modes = transition * modes + step.unsqueeze(-1)
-            outputs.append((weight * modes).real.sum(dim=-1))
-        y = self._mix(torch.stack(outputs, dim=1) + self.skip * x)
-        return y, {"modes": torch.stack((modes.real, modes.imag), dim=-1)}
+        powers = torch.exp(log_transition[0].unsqueeze(-1))
+        while powers.shape[-1] < most:
+            powers = torch.cat((powers, powers * powers[..., -1:]), dim=-1)
+        powers = torch.cat((torch.ones_like(powers[..., :1]), powers[..., :most]), dim=-1)
+        kind = self.skip.dtype.to_complex()
+        return powers.to(kind), weight[0].unsqueeze(1).to(kind)
 
     def _discretise(self) -> tuple[Tensor, Tensor]:
         """Logarithm of each mode's transition, and its weight in the output; complex128.
@@ -145,20 +163,24 @@ class S4D(Mixer):
 
     def _convolve(self, x: Tensor) -> Tensor:
         """Each feature of `x` (batch, time, hidden_size) with its kernel, by FFT."""
-        time = x.shape[1]
-        size = 1 << (2 * time - 1).bit_length()
         with torch.autocast(x.device.type, enabled=False):  # an FFT needs full precision
-            kernel = self.kernel(time)
-            response = F.pad(kernel[0], (0, size - time))
-            if kernel.shape[0] == 2:  # later steps are negative lags, which wrap around to the end
-                response = response + F.pad(kernel[1].flip(-1), (size - time, 0))
-            spectrum = torch.fft.rfft(x.to(kernel.dtype).transpose(1, 2), size)
-            y: Tensor = torch.fft.irfft(spectrum * torch.fft.rfft(response), size)
-        return y[:, :, :time].transpose(1, 2)
+            return _convolved(x, *self.kernel(x.shape[1]))
 
     def _mix(self, y: Tensor) -> Tensor:
         mixed: Tensor = self.mix(F.gelu(y))
         return mixed
+
+
+def _convolved(x: Tensor, past: Tensor, future: Tensor | None = None) -> Tensor:
+    """Each feature of `x` (batch, time, hidden_size) with its kernels, (hidden_size, time)."""
+    time = x.shape[1]
+    size = 1 << (2 * time - 1).bit_length()
+    response = F.pad(past, (0, size - time))
+    if future is not None:  # later steps are negative lags, which wrap around to the end
+        response = response + F.pad(future.flip(-1), (size - time, 0))
+    spectrum = torch.fft.rfft(x.to(past.dtype).transpose(1, 2), size)
+    y: Tensor = torch.fft.irfft(spectrum * torch.fft.rfft(response), size)
+    return y[:, :, :time].transpose(1, 2)
 
 
 def _frequencies(state_size: int, initialisation: str) -> Tensor:

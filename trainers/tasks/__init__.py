@@ -8,6 +8,7 @@ from spaces import did_you_mean
 from trainers.tasks.classes import Classification, Tagging
 from trainers.tasks.forecasting import Forecasting
 from trainers.tasks.frames import MultilabelFrames
+from trainers.tasks.language_modelling import LanguageModelling
 from trainers.tasks.regression import Regression
 from trainers.tasks.task import Metric, Task
 
@@ -15,6 +16,7 @@ __all__ = [
     "TASKS",
     "Classification",
     "Forecasting",
+    "LanguageModelling",
     "Metric",
     "MultilabelFrames",
     "Regression",
@@ -24,7 +26,15 @@ __all__ = [
 ]
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (Classification, Tagging, Regression, MultilabelFrames, Forecasting)
+    task.name: task
+    for task in (
+        Classification,
+        Tagging,
+        Regression,
+        MultilabelFrames,
+        Forecasting,
+        LanguageModelling,
+    )
 }
 
 

@@ -58,7 +58,7 @@ class Classification(Task):
         self, outputs: Tensor, batch: Batch, label_smoothing: float | Tensor = 0.0
     ) -> Tensor:
         """Cross-entropy with smoothed labels, (batch, 1)."""
-        return _cross_entropy(outputs.unsqueeze(1), batch.targets, label_smoothing)
+        return cross_entropy(outputs.unsqueeze(1), batch.targets, label_smoothing)
 
     def weights(self, batch: Batch) -> Tensor:
         """The weight of every example's class, (batch, 1)."""
@@ -100,17 +100,15 @@ class Tagging(Task):
         self, outputs: Tensor, batch: Batch, label_smoothing: float | Tensor = 0.0
     ) -> Tensor:
         """Cross-entropy of every step with smoothed labels, (batch, time)."""
-        return _cross_entropy(outputs, batch.targets, label_smoothing)
+        return cross_entropy(outputs, batch.targets, label_smoothing)
 
     def scores(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Whether every step's class was met and its surprise, (batch, time) each."""
         return _class_scores(outputs, batch.targets)
 
 
-def _cross_entropy(
-    logits: Tensor, targets: Tensor, label_smoothing: float | Tensor = 0.0
-) -> Tensor:
-    """(batch, steps) from (batch, steps, classes) and (batch, steps).
+def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float | Tensor = 0.0) -> Tensor:
+    """(batch, steps) nats of targets (batch, steps), from logits (batch, steps, classes).
 
     Written out so that the smoothing may be a tensor: trials that train as one may differ in it.
     """
@@ -124,7 +122,7 @@ def _cross_entropy(
 def _class_scores(logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
     return {
         "accuracy": (logits.argmax(-1) == targets).float(),
-        "log_loss": _cross_entropy(logits, targets),
+        "log_loss": cross_entropy(logits, targets),
     }
 
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from spaces import SearchSpace, did_you_mean
 from trainers.batch import Batch
+
+WIDEST_EMBEDDING: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Task(ABC):
     metrics: ClassVar[tuple[Metric, ...]]  # the first is the objective unless another is chosen
     has_classes: ClassVar[bool] = False  # targets are class numbers
     head_reads_inputs: ClassVar[bool] = False  # its head is given the inputs, too
+    streams: ClassVar[bool] = False  # consecutive examples may be passages of one stream
 
     input_size: int = 1
     vocabulary: int | None = None
@@ -63,6 +66,20 @@ class Task(ABC):
     def target_dtype(self) -> torch.dtype:
         """The type of a batch's targets."""
         return torch.int64 if self.has_classes else torch.float32
+
+    @property
+    def widest(self) -> int:
+        """The most numbers that a step of the inputs or of the outputs has."""
+        return self.input_size
+
+    def embedding(self, settings: Mapping[str, Any]) -> nn.Embedding:
+        """What tokens are embedded by, where inputs are tokens.
+
+        Args:
+            settings: Those of the head.
+        """
+        assert self.vocabulary is not None
+        return nn.Embedding(self.vocabulary, embedding_size(self.vocabulary))
 
     @abstractmethod
     def head_space(self) -> SearchSpace:
@@ -147,6 +164,11 @@ class Task(ABC):
     def to_json(self) -> dict[str, Any]:
         """A JSON tree that `task_from_json` reads."""
         return {"name": self.name, **asdict(self)}
+
+
+def embedding_size(vocabulary: int) -> int:
+    """The usual width in which tokens are embedded: that of a one-hot vector, up to a limit."""
+    return min(vocabulary, WIDEST_EMBEDDING)
 
 
 def check_at_least(name: str, value: int, low: int) -> None:
