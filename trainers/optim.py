@@ -119,6 +119,26 @@ def clip_scale(gradient: Tensor, clip_norm: Number) -> tuple[Tensor, Tensor]:
     return norm, (clip_norm / (norm + 1e-6)).clamp(max=1.0)
 
 
+def average_weights(average: Tensor, parameters: Tensor, step: Number, decay: Number) -> None:
+    """Move the exponential moving average of the parameters on by one step, in place.
+
+    It is divided by what the weights of its terms sum to, so that it begins with the first
+    parameters and not with 0: after few steps it is nearly their plain mean. A decay of 0 follows
+    the parameters themselves.
+
+    Args:
+        step: Number of this step, from 1.
+        decay: What one step leaves of the old average.
+
+    Reference:
+        Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal
+        on Control and Optimization 1992; the exponential form of Morales-Brotons et al.,
+        "Exponential moving average of weights in deep learning", TMLR 2024, with the correction of
+        Kingma and Ba, "Adam", ICLR 2015, section 3.
+    """
+    average.lerp_(parameters, (1 - decay) / (1 - decay**step))
+
+
 OPTIMIZERS: dict[str, Optimizer] = {
     "adamw": Optimizer(
         SearchSpace(
@@ -161,6 +181,8 @@ OPTIMIZERS: dict[str, Optimizer] = {
 def training_space(task: Task, examples: int) -> SearchSpace:
     """The training section: what practitioners vary, in the ranges that they use.
 
+    `weight_averaging` is the decay of `average_weights`, 0 for none.
+
     Args:
         examples: Number of training examples; few of them start with small batches.
     """
@@ -173,6 +195,7 @@ def training_space(task: Task, examples: int) -> SearchSpace:
             ),
             "schedule": schedule_space(),
             "clip_norm": Float(0.1, 10.0, log=True, default=1.0),
+            "weight_averaging": Float(0.0, 0.9999, default=0.0, held=True),
             **smoothing,
         }
     )
