@@ -128,6 +128,10 @@ class Training:
         """The best validation value; infinitely bad before any."""
         return self.metric.loss(min(self._losses, default=math.inf))
 
+    def has_settled(self, patience: int | None) -> bool:
+        """Whether so many epochs in a row have not improved on the best; None waits for ever."""
+        return patience is not None and self.epoch - self.best_epoch >= patience
+
     def run_epoch(self) -> Measurement:
         """Train for one epoch and validate.
 

@@ -19,6 +19,7 @@ MOST_LOSSES = 3  # leases of a trial lost in a row without coming further
 
 OUT_OF_TIME = "the budget of seconds was spent"
 PASSED_OVER = "others were better at the same epoch"
+SETTLED = "it had ceased to improve"
 STOPPED = "stopped by a person"
 
 
@@ -291,11 +292,11 @@ class Conductor:
         assert outcome.epoch is not None
         if trial.diverged:
             self._end(trial, State.failed, self._diverged)
-        elif outcome.epoch < lease.to_epoch:
+        elif outcome.epoch < lease.to_epoch and not outcome.early:
             self._break_off(trial, lease, outcome.epoch)
         elif not trial.history:
             self._end(trial, State.failed, f"no validation {self._metric} was reported")
-        elif outcome.epoch >= self._study.budget.epochs:
+        elif outcome.epoch >= self._study.budget.epochs or outcome.early:
             self._complete(trial, lease, outcome)
         elif trial.stop_requested:
             self._end(trial, State.stopped, STOPPED)
@@ -308,7 +309,8 @@ class Conductor:
             return
         if lease.test:
             self._emit(events.tested(lease, outcome))
-        self._end(trial, State.complete)
+        early = outcome.early and trial.epoch < self._study.budget.epochs
+        self._end(trial, State.complete, SETTLED if early else "", early=early)
 
     def _break_off(self, trial: TrialProgress, lease: Lease, epoch: int) -> None:
         """The worker stopped before its last epoch: not wanted any more, or of its own accord."""
@@ -330,7 +332,13 @@ class Conductor:
             self._emit(events.interrupted(lease, trial.epoch, cause, lost=True))
 
     def _end(
-        self, trial: TrialProgress, state: State, cause: str = "", traceback: str = ""
+        self,
+        trial: TrialProgress,
+        state: State,
+        cause: str = "",
+        traceback: str = "",
+        *,
+        early: bool = False,
     ) -> None:
         self._emit(
             events.ended(
@@ -340,5 +348,6 @@ class Conductor:
                 state,
                 cause=cause,
                 traceback=traceback,
+                early=early,
             )
         )

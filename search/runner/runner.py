@@ -90,6 +90,7 @@ def crew_of(study: Study, problem: Problem, session: Session) -> Crew:
         sources=problem.sources,
         metric=problem.metric.name,
         epochs=study.budget.epochs,
+        patience=study.budget.patience,
         device="cuda" if gpus else "cpu",
         threads=resources.cpus_per_trial,
     )
