@@ -22,6 +22,7 @@ from trainers.model import build_model
 from trainers.optim import OPTIMIZERS, average_weights, clip_scale
 from trainers.randomness import key, torch_randomness
 from trainers.schedules import SCHEDULES, Progress
+from trainers.tasks import ClassTask, Task
 from trainers.weights import Snapshot, Weights
 
 AVERAGE = "average"
@@ -92,7 +93,7 @@ class Training:
         self._gradients = Gradients(
             self.model,
             self._weights,
-            data.task,
+            _training_task(data, self._settings),
             seed=seed,
             label_smoothing=self._settings.get("label_smoothing", 0.0),
         )
@@ -302,6 +303,14 @@ class Training:
             "metric": self.metric.name,
             "shapes": self._weights.shapes,
         }
+
+
+def _training_task(data: DeviceData, settings: Config) -> Task:
+    """The task as its training loss sees it: with classes balanced where that is asked for."""
+    if settings.get("class_weights", "none") == "none":
+        return data.task
+    assert isinstance(data.task, ClassTask)
+    return data.task.balanced(data.train.class_counts(data.task.classes))
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,9 +12,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from spaces import Float, Int, OneOf, SearchSpace
+from spaces import Choice, Float, Int, OneOf, SearchSpace
 from trainers.schedules import schedule_space
-from trainers.tasks import Task
+from trainers.tasks import ClassTask, Task
 
 STEPS_PER_EPOCH: Final = 50
 """With fewer steps in an epoch, the usual number of epochs does not suffice to learn."""
@@ -181,12 +181,17 @@ OPTIMIZERS: dict[str, Optimizer] = {
 def training_space(task: Task, examples: int) -> SearchSpace:
     """The training section: what practitioners vary, in the ranges that they use.
 
-    `weight_averaging` is the decay of `average_weights`, 0 for none.
+    `weight_averaging` is the decay of `average_weights`, 0 for none; `class_weights` balances the
+    classes of the training split in the loss, see `ClassTask.balanced`.
 
     Args:
         examples: Number of training examples; few of them start with small batches.
     """
-    smoothing = {"label_smoothing": Float(0.0, 0.2, default=0.0)} if task.has_classes else {}
+    of_classes: dict[str, Float | Choice] = {}
+    if task.has_classes:
+        of_classes["label_smoothing"] = Float(0.0, 0.2, default=0.0)
+    if isinstance(task, ClassTask):
+        of_classes["class_weights"] = Choice(("none", "balanced"), kind="scalar", held=True)
     return SearchSpace(
         {
             "batch_size": Int(4, 128, log=True, default=_usual_batch_size(examples)),
@@ -196,7 +201,7 @@ def training_space(task: Task, examples: int) -> SearchSpace:
             "schedule": schedule_space(),
             "clip_norm": Float(0.1, 10.0, log=True, default=1.0),
             "weight_averaging": Float(0.0, 0.9999, default=0.0, held=True),
-            **smoothing,
+            **of_classes,
         }
     )
 

@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from spaces import did_you_mean
-from trainers.tasks.classes import Classification, Tagging
+from trainers.tasks.classes import Classification, ClassTask, EntityTagging, Tagging
 from trainers.tasks.forecasting import Forecasting
 from trainers.tasks.frames import MultilabelFrames
 from trainers.tasks.regression import Regression
@@ -13,7 +13,9 @@ from trainers.tasks.task import Metric, Task
 
 __all__ = [
     "TASKS",
+    "ClassTask",
     "Classification",
+    "EntityTagging",
     "Forecasting",
     "Metric",
     "MultilabelFrames",
@@ -24,7 +26,15 @@ __all__ = [
 ]
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (Classification, Tagging, Regression, MultilabelFrames, Forecasting)
+    task.name: task
+    for task in (
+        Classification,
+        Tagging,
+        EntityTagging,
+        Regression,
+        MultilabelFrames,
+        Forecasting,
+    )
 }
 
 
