@@ -164,6 +164,7 @@ def _recipe(trial: TrialSummary, study: Study, problem: Problem) -> Recipe:
         config=json.loads(trial.config),
         seed=trial.seed,
         epochs=study.budget.epochs,
+        patience=study.budget.patience,
         threads=study.resources.cpus_per_trial,
         metric=problem.metric.name,
         source=None if text is None else Source(file, text),

@@ -104,6 +104,8 @@ class Budget(Table):
     """Seconds of training, summed over all trials."""
     epochs: int = Field(default=30, ge=1)
     """The most epochs that one trial may train."""
+    patience: int | None = Field(default=None, ge=1)
+    """A trial is complete once so many epochs in a row have not improved on its best."""
 
     @model_validator(mode="after")
     def _is_limited(self) -> Self:

@@ -108,6 +108,7 @@ class Outcome:
         kind: `reached`: the worker did what it was asked. `failed`: the trial itself raised,
             diverged or ran out of memory, and would again. `lost`: its worker died; it goes on.
         epoch: Epoch at which the worker stands (`reached` only).
+        early: The trial is over there: the study's patience with it has run out (`reached` only).
         cause: One line for people; equal causes are counted together.
         test: Metrics on the test split, of a lease that asked for them.
         test_epoch: Epoch of the weights that `test` measured.
@@ -119,13 +120,19 @@ class Outcome:
     traceback: str = ""
     test: dict[str, float] | None = None
     test_epoch: int | None = None
+    early: bool = False
 
     @classmethod
     def reached(
-        cls, epoch: int, *, test: dict[str, float] | None = None, test_epoch: int | None = None
+        cls,
+        epoch: int,
+        *,
+        test: dict[str, float] | None = None,
+        test_epoch: int | None = None,
+        early: bool = False,
     ) -> Self:
         """The worker stands at `epoch`: the lease's last, or earlier if not wanted longer."""
-        return cls("reached", epoch=epoch, test=test, test_epoch=test_epoch)
+        return cls("reached", epoch=epoch, test=test, test_epoch=test_epoch, early=early)
 
     @classmethod
     def failed(cls, cause: str, traceback: str = "") -> Self:

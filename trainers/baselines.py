@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from trainers.batch import Batch
 from trainers.dataset import Dataset, Sequences, Split
 from trainers.tasks import (
     Classification,
+    EntityTagging,
     Forecasting,
     LanguageModelling,
     MultilabelFrames,
@@ -160,6 +162,7 @@ _PREDICTORS: dict[str, Callable[[Dataset], Iterator[tuple[str, Predictor]]]] = {
     Classification.name: _classification,
     Regression.name: _regression,
     Tagging.name: _tagging,
+    EntityTagging.name: _tagging,
     MultilabelFrames.name: _frames,
     Forecasting.name: _forecasting,
 }
@@ -216,5 +219,11 @@ def _measure_part(task: Task, predictor: Predictor, split: Split) -> dict[str, n
     steps = torch.as_tensor(_steps_of(split.targets), dtype=precise)
     targets = steps.view(len(outputs), -1, *steps.shape[1:])
     real = torch.ones(targets.shape[:2], dtype=torch.bool)
+    if isinstance(task, Tagging):  # entities are of whole sequences
+        lengths = split.targets.lengths.tolist()
+        outputs, targets, real = (
+            pad_sequence(list(torch.split(each.squeeze(1), lengths)), batch_first=True)
+            for each in (outputs, targets, real)
+        )
     batch = Batch(targets, real, targets, real, torch.arange(len(targets)))
     return {name: values.numpy() for name, values in task.measure(outputs, batch).items()}

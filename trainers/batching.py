@@ -24,6 +24,9 @@ BATCHES_PER_BUCKET: Final = 50
 """Sorting by length happens within so many batches of the shuffled order: enough to save most of
 the padding, few enough that an epoch's batches stay close to random."""
 
+EXAMPLES_AT_ONCE: Final = 4096
+"""Of which targets are counted."""
+
 
 class ResidentSequences:
     """Ragged sequences on a device.
@@ -99,6 +102,15 @@ class DeviceSplit:
     def is_ragged(self) -> bool:
         """Whether inputs differ in length."""
         return self._inputs.is_ragged
+
+    def class_counts(self, classes: int) -> list[int]:
+        """How many targets each class has, of a task of classes."""
+        counts = torch.zeros(classes, dtype=torch.int64, device=self.device)
+        for indices in torch.split(torch.arange(self.examples), EXAMPLES_AT_ONCE):
+            longest = _longest(self._targets, indices)
+            targets, real = self._targets.gather(indices.to(self.device), longest)
+            counts += torch.bincount(targets[real], minlength=classes)
+        return counts.tolist()
 
     def batch(self, indices: Tensor) -> Batch:
         """Copies of some examples, padded to the longest of them.

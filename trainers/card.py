@@ -72,7 +72,7 @@ def card(
         options=_list(recipe.options) or "- none\n",
         settings=_list(_leaves(recipe.config)),
         seed=recipe.seed,
-        epochs=recipe.epochs,
+        epochs=_epochs(recipe),
         threads=recipe.threads,
         parameters=f"{numbers.parameters:,}",
         train_seconds=f"{numbers.train_seconds:.0f}",
@@ -85,6 +85,12 @@ def card(
         trust=trust,
         onnx="" if onnx is None else _onnx(onnx),
     )
+
+
+def _epochs(recipe: Recipe) -> str:
+    if recipe.patience is None:
+        return f"{recipe.epochs} epochs"
+    return f"at most {recipe.epochs} epochs, until {recipe.patience} in a row improved nothing"
 
 
 def _onnx(onnx: OnnxModels) -> str:
@@ -162,7 +168,7 @@ validation split. {test}
 
 ## How it was trained
 
-Seed {seed}, {epochs} epochs, {threads} CPU thread(s), torch {torch}, commit {commit}. Settings:
+Seed {seed}, {epochs}, {threads} CPU thread(s), torch {torch}, commit {commit}. Settings:
 
 {settings}
 Options of the benchmark:

@@ -19,10 +19,14 @@ from trainers.diagnostics import GradientWatch, SaturationProbe, notes
 from trainers.evaluation import Evaluation, measure_split
 from trainers.gradients import Gradients
 from trainers.model import build_model
-from trainers.optim import OPTIMIZERS, clip_scale
+from trainers.optim import OPTIMIZERS, average_weights, clip_scale
 from trainers.randomness import key, torch_randomness
 from trainers.schedules import SCHEDULES, Progress
+from trainers.tasks import ClassTask, Task
 from trainers.weights import Snapshot, Weights
+
+AVERAGE = "average"
+"""The slot of the averaged weights, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,9 @@ class Diverged(ArithmeticError):  # noqa: N818 - what happened, in the words of 
 class Training:
     """One configuration with one seed, trained epoch by epoch; knows neither Ray nor the study.
 
+    With `weight_averaging` it is the averaged weights that are validated, kept as the best and
+    tested; the training itself goes on from the others.
+
     A training that is saved, and restored in another process, goes on as if nothing had happened:
     on the CPU bit for bit at the same number of threads.
 
@@ -86,14 +93,17 @@ class Training:
         self._gradients = Gradients(
             self.model,
             self._weights,
-            data.task,
+            _training_task(data, self._settings),
             seed=seed,
             label_smoothing=self._settings.get("label_smoothing", 0.0),
         )
         self._optimizer = OPTIMIZERS[self._settings["optimizer"]["name"]]
+        self._averaging = self._settings.get("weight_averaging", 0.0)
         self._slots = {
             name: torch.zeros_like(self._weights.vector) for name in self._optimizer.slots
         }
+        if self._averaging:
+            self._slots[AVERAGE] = self._weights.vector.clone()
         self._examples = training_examples(data, self._settings)
         self._steps_per_epoch = len(self._order(0))
         self._horizon = epochs * self._steps_per_epoch
@@ -120,6 +130,10 @@ class Training:
         """The best validation value; infinitely bad before any."""
         return self.metric.loss(min(self._losses, default=math.inf))
 
+    def has_settled(self, patience: int | None) -> bool:
+        """Whether so many epochs in a row have not improved on the best; None waits for ever."""
+        return patience is not None and self.epoch - self.best_epoch >= patience
+
     def run_epoch(self) -> Measurement:
         """Train for one epoch and validate.
 
@@ -131,10 +145,11 @@ class Training:
         with torch_randomness(key(self.seed, "epoch", self.epoch)):
             train_loss = self._train(watch)
         probe = SaturationProbe()
-        with probe.watching(self.model.head):
-            examples = measure_split(self.model, self._data.valid, self._data.task)
-        valid = self._data.task.summarize(examples)
-        self._keep_if_best(valid)
+        with self._averages_in_place():
+            with probe.watching(self.model.head):
+                examples = measure_split(self.model, self._data.valid, self._data.task)
+            valid = self._data.task.summarize(examples)
+            self._keep_if_best(valid)
         report = watch.report() | {"saturated_share": probe.share()}
         report["notes"] = notes(report, watch.clip_norm)
         return Measurement(self.epoch, train_loss, valid, perf_counter() - start, report)
@@ -174,6 +189,9 @@ class Training:
     def _update(self, gradient: Tensor, step: int, learning_rate: float) -> None:
         numbers = {**self._settings["optimizer"], "learning_rate": learning_rate}
         self._optimizer.update(self._weights.vector, gradient, self._slots, step + 1, numbers)
+        if self._averaging:
+            average = self._slots[AVERAGE]
+            average_weights(average, self._weights.vector, step + 1, self._averaging)
 
     def _check_finite(self, value: Tensor, what: str, watch: GradientWatch) -> None:
         number = value.item()
@@ -200,7 +218,7 @@ class Training:
         """
         start = perf_counter()
         task = self._data.task
-        with self._best_in_place() if best else nullcontext():
+        with self._best_in_place() if best else self._averages_in_place():
             examples = measure_split(self.model, self._data.split(split), task)
         losses = task.example_losses(examples, self.metric.name)
         return Evaluation(task.summarize(examples), losses, perf_counter() - start)
@@ -219,8 +237,23 @@ class Training:
     def _best_in_place(self) -> Iterator[None]:
         if not self._best:
             raise ValueError("there are no best weights before the first epoch; run one")
+        with self._in_place(self._best):
+            yield
+
+    @contextmanager
+    def _averages_in_place(self) -> Iterator[None]:
+        """The averaged weights, where there are any, in place of those that are trained."""
+        if not self._averaging:
+            yield
+            return
+        with self._in_place(self._weights.snapshot() | {"vector": self._slots[AVERAGE]}):
+            yield
+
+    @contextmanager
+    def _in_place(self, snapshot: Snapshot) -> Iterator[None]:
+        """Other weights in place of those that are trained."""
         current = self._weights.snapshot()
-        self._weights.load(self._best)
+        self._weights.load(snapshot)
         try:
             yield
         finally:
@@ -275,6 +308,14 @@ class Training:
             "metric": self.metric.name,
             "shapes": self._weights.shapes,
         }
+
+
+def _training_task(data: DeviceData, settings: Config) -> Task:
+    """The task as its training loss sees it: with classes balanced where that is asked for."""
+    if settings.get("class_weights", "none") == "none":
+        return data.task
+    assert isinstance(data.task, ClassTask)
+    return data.task.balanced(data.train.class_counts(data.task.classes))
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,9 +12,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from spaces import Float, Int, OneOf, SearchSpace
+from spaces import Choice, Float, Int, OneOf, SearchSpace
 from trainers.schedules import schedule_space
-from trainers.tasks import Task
+from trainers.tasks import ClassTask, Task
 
 STEPS_PER_EPOCH: Final = 50
 """With fewer steps in an epoch, the usual number of epochs does not suffice to learn."""
@@ -119,6 +119,26 @@ def clip_scale(gradient: Tensor, clip_norm: Number) -> tuple[Tensor, Tensor]:
     return norm, (clip_norm / (norm + 1e-6)).clamp(max=1.0)
 
 
+def average_weights(average: Tensor, parameters: Tensor, step: Number, decay: Number) -> None:
+    """Move the exponential moving average of the parameters on by one step, in place.
+
+    It is divided by what the weights of its terms sum to, so that it begins with the first
+    parameters and not with 0: after few steps it is nearly their plain mean. A decay of 0 follows
+    the parameters themselves.
+
+    Args:
+        step: Number of this step, from 1.
+        decay: What one step leaves of the old average.
+
+    Reference:
+        Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal
+        on Control and Optimization 1992; the exponential form of Morales-Brotons et al.,
+        "Exponential moving average of weights in deep learning", TMLR 2024, with the correction of
+        Kingma and Ba, "Adam", ICLR 2015, section 3.
+    """
+    average.lerp_(parameters, (1 - decay) / (1 - decay**step))
+
+
 OPTIMIZERS: dict[str, Optimizer] = {
     "adamw": Optimizer(
         SearchSpace(
@@ -163,6 +183,8 @@ def training_space(task: Task, examples: int) -> SearchSpace:
 
     Streams are read in `batch_size` lanes side by side, in windows of `bptt_steps` steps: gradients
     reach no farther back, while states are carried on (truncated back-propagation through time).
+    `weight_averaging` is the decay of `average_weights`, 0 for none; `class_weights` balances the
+    classes of the training split in the loss, see `ClassTask.balanced`.
 
     Args:
         examples: Number of training examples; few of them start with small batches.
@@ -171,8 +193,12 @@ def training_space(task: Task, examples: int) -> SearchSpace:
         Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent
         network trajectories", Neural Computation 1990.
     """
-    smoothing = {"label_smoothing": Float(0.0, 0.2, default=0.0)} if task.has_classes else {}
     windows = {"bptt_steps": Int(16, 512, log=True, default=64)} if task.streams else {}
+    of_classes: dict[str, Float | Choice] = {}
+    if task.has_classes:
+        of_classes["label_smoothing"] = Float(0.0, 0.2, default=0.0)
+    if isinstance(task, ClassTask):
+        of_classes["class_weights"] = Choice(("none", "balanced"), kind="scalar", held=True)
     return SearchSpace(
         {
             "batch_size": Int(4, 128, log=True, default=_usual_batch_size(examples)),
@@ -181,8 +207,9 @@ def training_space(task: Task, examples: int) -> SearchSpace:
             ),
             "schedule": schedule_space(),
             "clip_norm": Float(0.1, 10.0, log=True, default=1.0),
-            **smoothing,
             **windows,
+            "weight_averaging": Float(0.0, 0.9999, default=0.0, held=True),
+            **of_classes,
         }
     )
 

@@ -12,14 +12,14 @@ import tomli_w
 from spaces import Config, SearchSpace, contains, default, did_you_mean, narrow
 
 CONFIG_FILE = "config.toml"
-PLAIN = ("seed", "epochs", "threads", "metric")
+PLAIN = ("seed", "epochs", "patience", "threads", "metric")
 KEYS: dict[str, tuple[type | tuple[type, ...], str]] = {
-    **dict.fromkeys(("seed", "epochs", "threads"), (int, "a whole number")),
+    **dict.fromkeys(("seed", "epochs", "patience", "threads"), (int, "a whole number")),
     **dict.fromkeys(("source", "model", "head", "training"), (dict, "a table")),
     "metric": (str, "text"),
     "benchmark": ((str, dict), "a name or a table"),
 }
-LOWEST = {"seed": 0, "epochs": 1, "threads": 1}
+LOWEST = {"seed": 0, "epochs": 1, "patience": 1, "threads": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Recipe:
         benchmark: Its `name` and options.
         config: The configuration, settings that are left out at their defaults (see `complete`).
         epochs: Epochs to train, and the horizon of the learning-rate schedule.
+        patience: Training ends once so many epochs in a row have not improved; None trains them
+            all.
         threads: CPU threads of torch; None leaves them as they are. Sums depend on their number,
             so a value is met again exactly only with the same.
         metric: What tells the best epoch; the task's first without one.
@@ -62,6 +64,7 @@ class Recipe:
     config: Config
     seed: int = 0
     epochs: int = 30
+    patience: int | None = None
     threads: int | None = None
     metric: str | None = None
     source: Source | None = field(default=None, repr=False)

@@ -1,7 +1,6 @@
 """The study in motion: which lease next, and what a result means; without Ray and without torch."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ MOST_LOSSES = 3  # leases of a trial lost in a row without coming further
 
 OUT_OF_TIME = "the budget of seconds was spent"
 PASSED_OVER = "others were better at the same epoch"
+SETTLED = "it had ceased to improve"
 STOPPED = "stopped by a person"
 
 
@@ -153,12 +153,6 @@ class Conductor:
         """Hand out nothing more; `finished` once nothing is in flight. A later driver can go on."""
         self._stopping = True
 
-    def commonest_cause(self) -> str | None:
-        """What most of the failed trials failed of; None if none failed."""
-        failed = (trial for trial in self.state.trials if trial.state == State.failed)
-        causes = Counter(trial.cause for trial in failed).most_common(1)
-        return causes[0][0] if causes else None
-
     def _emit(self, event: Event) -> None:
         event["time"] = self._clock()
         self._record(event)
@@ -291,11 +285,11 @@ class Conductor:
         assert outcome.epoch is not None
         if trial.diverged:
             self._end(trial, State.failed, self._diverged)
-        elif outcome.epoch < lease.to_epoch:
+        elif outcome.epoch < lease.to_epoch and not outcome.early:
             self._break_off(trial, lease, outcome.epoch)
         elif not trial.history:
             self._end(trial, State.failed, f"no validation {self._metric} was reported")
-        elif outcome.epoch >= self._study.budget.epochs:
+        elif outcome.epoch >= self._study.budget.epochs or outcome.early:
             self._complete(trial, lease, outcome)
         elif trial.stop_requested:
             self._end(trial, State.stopped, STOPPED)
@@ -308,7 +302,8 @@ class Conductor:
             return
         if lease.test:
             self._emit(events.tested(lease, outcome))
-        self._end(trial, State.complete)
+        early = outcome.early and trial.epoch < self._study.budget.epochs
+        self._end(trial, State.complete, SETTLED if early else "", early=early)
 
     def _break_off(self, trial: TrialProgress, lease: Lease, epoch: int) -> None:
         """The worker stopped before its last epoch: not wanted any more, or of its own accord."""
@@ -330,7 +325,13 @@ class Conductor:
             self._emit(events.interrupted(lease, trial.epoch, cause, lost=True))
 
     def _end(
-        self, trial: TrialProgress, state: State, cause: str = "", traceback: str = ""
+        self,
+        trial: TrialProgress,
+        state: State,
+        cause: str = "",
+        traceback: str = "",
+        *,
+        early: bool = False,
     ) -> None:
         self._emit(
             events.ended(
@@ -340,5 +341,6 @@ class Conductor:
                 state,
                 cause=cause,
                 traceback=traceback,
+                early=early,
             )
         )

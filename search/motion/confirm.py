@@ -1,5 +1,6 @@
 """The finalists: which configurations are trained again, and on which seeds."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 
 from search.motion.randomness import key
@@ -22,14 +23,17 @@ def confirmation_seeds(study_seed: int, count: int) -> list[int]:
 def best_trials(trials: Iterable[TrialProgress], count: int) -> list[TrialProgress]:
     """The best by their best validation value: of those that are complete, then of the longest.
 
-    Trials that failed or that a person stopped are no candidates.
+    Trials that failed or that a person stopped are no candidates. One that is complete since it had
+    ceased to improve counts as such while none that could have gone on was better by then.
     """
     candidates = [
         trial
         for trial in trials
         if trial.state not in (State.failed, State.stopped) and trial.history
     ]
-    return sorted(candidates, key=_merit)[:count]
+    unfinished = [trial.best_loss for trial in candidates if trial.state != State.complete]
+    bar = min(unfinished, default=math.inf)
+    return sorted(candidates, key=lambda trial: _merit(trial, bar))[:count]
 
 
 def finalists(
@@ -59,6 +63,6 @@ def finalists(
     ]
 
 
-def _merit(trial: TrialProgress) -> tuple[bool, int, float, int]:
-    complete = trial.state == State.complete
+def _merit(trial: TrialProgress, bar: float) -> tuple[bool, int, float, int]:
+    complete = trial.state == State.complete and (not trial.early or trial.best_loss <= bar)
     return not complete, 0 if complete else -trial.epoch, trial.best_loss, trial.trial.number

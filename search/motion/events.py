@@ -91,9 +91,16 @@ def tested(lease: Lease, outcome: Outcome) -> Event:
 
 
 def ended(
-    trial: int, attempt: int, epoch: int, state: State, *, cause: str, traceback: str
+    trial: int,
+    attempt: int,
+    epoch: int,
+    state: State,
+    *,
+    cause: str,
+    traceback: str,
+    early: bool = False,
 ) -> Event:
-    """The trial is over."""
+    """The trial is over; `early` where it is complete since it had ceased to improve."""
     return {
         "event": "ended",
         "trial": trial,
@@ -102,6 +109,7 @@ def ended(
         "state": state.value,
         "cause": cause,
         "traceback": traceback,
+        "early": early,
     }
 
 

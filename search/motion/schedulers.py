@@ -39,6 +39,10 @@ class Rung:
         """The best of the trials that wait here."""
         return self._queue[0][1] if self._queue else None
 
+    def best_loss_waiting(self) -> float:
+        """The loss of `best_waiting`."""
+        return self._queue[0][0]
+
     def rank_of_best_waiting(self) -> int:
         """How many trials, waiting or not, rank before `best_waiting`."""
         return bisect_left(self._ranking, self._queue[0])
@@ -53,6 +57,7 @@ class Scheduler(ABC):
 
     A trial trains to ``next_stop(epoch)`` and is entered there with its best loss so far; then it
     waits. `promotion` names a waiting trial that deserves to go on; `leave` confirms that it does.
+    One that has settled (its value no longer improves) waits, too, and goes on without training.
 
     Args:
         epochs: The most that one trial may train.
@@ -61,6 +66,7 @@ class Scheduler(ABC):
     def __init__(self, epochs: int, settings: SearchSettings) -> None:
         self._epochs = self.ladder(epochs, settings)
         self.rungs = [Rung(epoch) for epoch in self._epochs]
+        self._settled: set[int] = set()
 
     @staticmethod
     @abstractmethod
@@ -76,15 +82,47 @@ class Scheduler(ABC):
         index = max(bisect_right(self._epochs, epoch) - 1, 0)
         waits = index < len(self.rungs) - 1 and loss < math.inf
         self.rungs[index].enter(number, loss, waits=waits)
+        self._climb()
+
+    def settle(self, number: int, epoch: int, loss: float) -> bool:
+        """Trial `number` is over at `epoch`, before its last, for it had ceased to improve.
+
+        Its best loss competes at the rung that it was on its way to. Whenever it deserves to go on
+        from there, it is at the next one at once.
+
+        Returns:
+            Whether it already stands with those that have trained to the end.
+        """
+        self._settled.add(number)
+        self._place(min(bisect_left(self._epochs, epoch), len(self.rungs) - 1), number, loss)
+        self._climb()
+        return not any(number in rung.waiting for rung in self.rungs)
 
     def leave(self, number: int) -> None:
         """Trial `number` goes on or has ended: it waits no longer, but its rank stays."""
         for rung in self.rungs:
             rung.leave(number)
+        self._climb()
+
+    def _place(self, index: int, number: int, loss: float) -> None:
+        self.rungs[index].enter(number, loss, waits=index < len(self.rungs) - 1)
+
+    def _climb(self) -> None:
+        """Settled trials that deserve to go on from a rung are at the next one."""
+        for index, rung in enumerate(self.rungs[:-1]):
+            while (number := rung.best_waiting()) in self._settled and self._deserves(rung):
+                assert number is not None
+                loss = rung.best_loss_waiting()
+                rung.leave(number)
+                self._place(index + 1, number, loss)
 
     def waiting(self) -> list[int]:
-        """The trials that wait, in the order of their numbers."""
-        return sorted(number for rung in self.rungs for number in rung.waiting)
+        """The trials that wait and have not settled, in the order of their numbers."""
+        return sorted(number for rung in self.rungs for number in rung.waiting - self._settled)
+
+    @abstractmethod
+    def _deserves(self, rung: Rung) -> bool:
+        """Whether the best that waits at a rung, if any does, is to go on from it."""
 
     @abstractmethod
     def promotion(self) -> int | None:
@@ -95,7 +133,7 @@ class Scheduler(ABC):
         """As `promotion`, now that no more trials will come and none is in flight."""
 
     def completion(self) -> int | None:
-        """The trial to complete if none trained to the end: the best of the furthest."""
+        """The trial to complete if none is: the best of the furthest."""
         furthest = self._furthest()
         return None if furthest is None else furthest.best_waiting()
 
@@ -105,9 +143,13 @@ class Scheduler(ABC):
         return 0 if furthest is None else self._epochs[-1] - furthest.epoch
 
     def _furthest(self) -> Rung | None:
+        """The highest rung with trials that wait; None where a complete one is as good as they."""
         if self.rungs[-1].has_result():
             return None
-        return next((rung for rung in reversed(self.rungs) if rung.waiting), None)
+        furthest = next((rung for rung in reversed(self.rungs) if rung.waiting), None)
+        if furthest is None or furthest.best_waiting() in self._settled:
+            return None
+        return furthest
 
 
 class FullTraining(Scheduler):
@@ -117,6 +159,10 @@ class FullTraining(Scheduler):
     def ladder(epochs: int, settings: SearchSettings) -> list[int]:
         """The end of the training alone."""
         return [epochs]
+
+    def _deserves(self, rung: Rung) -> bool:
+        """No."""
+        return False
 
     def promotion(self) -> int | None:
         """None."""
@@ -161,21 +207,19 @@ class Asha(Scheduler):
 
     def promotion(self) -> int | None:
         """The best waiting trial of the highest rung on which it is among the best 1/eta."""
-        return self._promotion(at_least=0)
+        return next((r.best_waiting() for r in reversed(self.rungs) if self._deserves(r)), None)
 
     def closing_promotion(self) -> int | None:
         """As `promotion`, where at least one of each rung goes on; else `completion`."""
-        number = self._promotion(at_least=1)
-        return self.completion() if number is None else number
-
-    def _promotion(self, at_least: int) -> int | None:
         for rung in reversed(self.rungs):
-            best = rung.best_waiting()
-            if best is not None and rung.rank_of_best_waiting() < max(
-                len(rung) // self._eta, at_least
-            ):
-                return best
-        return None
+            if rung.best_waiting() not in self._settled and self._deserves(rung, at_least=1):
+                return rung.best_waiting()
+        return self.completion()
+
+    def _deserves(self, rung: Rung, at_least: int = 0) -> bool:
+        """Whether it is among the best 1/eta, or among the best so many."""
+        most = max(len(rung) // self._eta, at_least)
+        return bool(rung.waiting) and rung.rank_of_best_waiting() < most
 
 
 SCHEDULERS: dict[str, type[Scheduler]] = {"none": FullTraining, "asha": Asha}

@@ -127,6 +127,7 @@ class Simulation:
         self.now = 0.0
         self._families = families
         self._slots = slots
+        self._patience = study.budget.patience
         self._fault = fault
         self._busy: list[tuple[float, int, Lease, int]] = []
 
@@ -149,7 +150,7 @@ class Simulation:
     def _train(self, lease: Lease, epoch: int) -> None:
         """Go on from `epoch`; with nothing left to train, the lease ends at once."""
         seconds = 0.0
-        if epoch < lease.to_epoch:
+        if epoch < lease.to_epoch and not self._has_settled(lease.trial, epoch):
             epoch += 1
             seconds = self._families[lease.trial.family].seconds(lease.trial)
         heappush(self._busy, (self.now + seconds, lease.number, lease, epoch))
@@ -161,7 +162,11 @@ class Simulation:
             self.conductor.report(lease, self._measurement(lease.trial, epoch))
         if outcome is not None:
             self.conductor.end(lease, outcome)
-        elif epoch == lease.to_epoch or not self.conductor.wanted(lease):
+        elif (
+            epoch == lease.to_epoch
+            or self._has_settled(lease.trial, epoch)
+            or not self.conductor.wanted(lease)
+        ):
             self.conductor.end(lease, self._reached(lease, epoch))
         else:
             self._train(lease, epoch)
@@ -176,8 +181,18 @@ class Simulation:
             "seconds": family.seconds(trial),
         }
 
+    def _has_settled(self, trial: Trial, epoch: int) -> bool:
+        """Whether the study's patience with a trial has run out."""
+        if self._patience is None:
+            return False
+        family = self._families[trial.family]
+        values = [family.value(trial, number) for number in range(1, epoch + 1)]
+        best = 1 + values.index(min(values)) if values else 0
+        return epoch - best >= self._patience
+
     def _reached(self, lease: Lease, epoch: int) -> Outcome:
-        if not lease.test or epoch < lease.to_epoch:
-            return Outcome.reached(epoch)
+        early = self._has_settled(lease.trial, epoch)
+        if not lease.test or (epoch < lease.to_epoch and not early):
+            return Outcome.reached(epoch, early=early)
         test = {METRIC: self._families[lease.trial.family].test(lease.trial)}
-        return Outcome.reached(epoch, test=test, test_epoch=epoch)
+        return Outcome.reached(epoch, test=test, test_epoch=epoch, early=early)

@@ -1,6 +1,7 @@
 """The state of a study: everything that follows from the events of its log."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ class TrialProgress:
         from_epoch: Where the latest lease began.
         to_epoch: Where it ends.
         history: Each epoch with its loss (the objective, smaller is better); finite ones only.
+        early: Complete before its last epoch, as it had ceased to improve.
         losses: Leases lost in a row without coming further than `lost_at`.
         device_seconds: Seconds of its epochs, and of leases that failed or were lost.
     """
@@ -41,6 +43,7 @@ class TrialProgress:
     diverged: bool = False
     tested: bool = False
     stop_requested: bool = False
+    early: bool = False
     losses: int = 0
     lost_at: int = -1
     device_seconds: float = 0.0
@@ -125,6 +128,12 @@ class StudyState:
     def search_in_flight(self) -> bool:
         """Whether a lease of the search is in a worker."""
         return any(family.in_flight for family in self.families.values())
+
+    def commonest_cause(self) -> str | None:
+        """What most of the failed trials failed of; None if none failed."""
+        failed = (trial for trial in self.trials if trial.state == State.failed)
+        causes = Counter(trial.cause for trial in failed).most_common(1)
+        return causes[0][0] if causes else None
 
     def _opened(self, event: Event) -> None:
         """A driver begins: what was in flight has no worker. Changed settings reopen the search."""
@@ -218,22 +227,31 @@ class StudyState:
         if was_running:
             self._release(at)
         self.interrupted.discard(at.trial.number)
-        at.state, at.cause = State(event["state"]), event["cause"]
+        at.state, at.cause, at.early = (
+            State(event["state"]),
+            event["cause"],
+            event.get("early", False),
+        )
         if was_running and at.state == State.failed:
             self._charge(at, event)
         if at.in_search:
             self._end_search(at)
 
     def _end_search(self, at: TrialProgress) -> None:
-        family = self.families[at.trial.family]
-        if at.state == State.complete:
-            self._enter(at, at.epoch, at.best_loss)
-        elif at.state == State.failed:
-            family.failures += 1
-            family.scheduler.enter(at.trial.number, at.to_epoch, math.inf)
-        family.scheduler.leave(at.trial.number)
+        family, number, told = self.families[at.trial.family], at.trial.number, at.state
+        if at.early:
+            family.survived = True
+            at_the_top = family.scheduler.settle(number, at.epoch, at.best_loss)
+            told = State.complete if at_the_top else State.pruned
+        else:
+            if at.state == State.complete:
+                self._enter(at, at.epoch, at.best_loss)
+            elif at.state == State.failed:
+                family.failures += 1
+                family.scheduler.enter(number, at.to_epoch, math.inf)
+            family.scheduler.leave(number)
         self.ledger.accounts[family.name].book_end(at.state, at.device_seconds)
-        self._tell(at, at.state)
+        self._tell(at, told)
 
     def _tested(self, event: Event) -> None:
         self.trials[event["trial"]].tested = True

@@ -285,7 +285,7 @@ def _word(text: str) -> Cell:
 
 
 FATE_MEANINGS = {
-    State.complete: "trained to the end",
+    State.complete: "trained to the end, or as long as the study's patience lasted",
     State.pruned: "given up for better ones",
     State.stopped: "ended by a person",
     State.failed: "ended by an error",

@@ -90,6 +90,7 @@ def crew_of(study: Study, problem: Problem, session: Session) -> Crew:
         sources=problem.sources,
         metric=problem.metric.name,
         epochs=study.budget.epochs,
+        patience=study.budget.patience,
         device="cuda" if gpus else "cpu",
         threads=resources.cpus_per_trial,
     )
@@ -143,7 +144,7 @@ def _run(
             retention.sweep()
             journal.record({"event": "closed"})
     complete = sum(trial.state == State.complete for trial in conductor.state.trials)
-    return StudyEnd(complete, conductor.commonest_cause())
+    return StudyEnd(complete, conductor.state.commonest_cause())
 
 
 @contextmanager

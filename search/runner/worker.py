@@ -34,6 +34,7 @@ class Duty:
         metric: Name of the metric that tells a trial's best epoch.
         epochs: The most epochs of one trial, the horizon of its schedules.
         device: Where tensors live, in torch's words.
+        patience: Epochs in a row without a better value, after which a trial is over.
         threads: CPU threads of one trial.
         checkpoint_seconds: The least time between two checkpoints of a running lease.
     """
@@ -43,6 +44,7 @@ class Duty:
     metric: str
     epochs: int
     device: str = "cpu"
+    patience: int | None = None
     threads: int = 1
     checkpoint_seconds: float = 5.0
 
@@ -71,7 +73,9 @@ class Worker:
         news: list[dict[str, Any]] = []
         try:
             if self._run is None:
-                self._run = Run(self._training(), self._lease, self._checkpoint)
+                self._run = Run(
+                    self._training(), self._lease, self._checkpoint, self._duty.patience
+                )
                 news.extend(self._run.restore())
             outcome = self._run.advance(news, self._duty.checkpoint_seconds)
         except Exception as error:
@@ -108,10 +112,13 @@ class Run:
     newer than the log (the driver was killed), and its epochs are then reported from there.
     """
 
-    def __init__(self, training: Training, lease: Lease, checkpoint: Path) -> None:
+    def __init__(
+        self, training: Training, lease: Lease, checkpoint: Path, patience: int | None
+    ) -> None:
         self._training = training
         self._lease = lease
         self._checkpoint = checkpoint
+        self._patience = patience
         self._history: list[dict[str, Any]] = []
         self._saved_epoch = 0
         self._saved_at = time.monotonic()
@@ -133,15 +140,15 @@ class Run:
 
     def advance(self, news: list[dict[str, Any]], checkpoint_seconds: float) -> Outcome | None:
         """Train epoch by epoch into `news`; the outcome if the lease is over then."""
-        training, last = self._training, self._lease.to_epoch
+        training = self._training
         deadline = time.monotonic() + REPORT_SECONDS
-        while training.epoch < last:
+        while not self._over:
             measured = training.run_epoch().to_json() | {"parameters": training.parameters}
             self._history.append(measured)
             news.append(measured)
             if time.monotonic() >= deadline:
                 break
-        if training.epoch >= last:
+        if self._over:
             self.save()
             return self._finish()
         if time.monotonic() - self._saved_at >= checkpoint_seconds:
@@ -157,13 +164,27 @@ class Run:
             self._saved_epoch = self._training.epoch
         self._saved_at = time.monotonic()
 
+    @property
+    def _over(self) -> bool:
+        return self._training.epoch >= self._lease.to_epoch or self._early
+
+    @property
+    def _early(self) -> bool:
+        """Whether the trial has not improved for as long as the study waits.
+
+        Decided here and not by the driver, which hears of epochs later: so it depends on no clock.
+        """
+        return self._training.has_settled(self._patience)
+
     def _finish(self) -> Outcome:
-        epoch = self._training.epoch
+        epoch, early = self._training.epoch, self._early
         if not self._lease.test:
-            return Outcome.reached(epoch)
+            return Outcome.reached(epoch, early=early)
         evaluation = self._training.evaluate("test")
         write_losses(self._checkpoint, evaluation.example_losses)
-        return Outcome.reached(epoch, test=evaluation.metrics, test_epoch=self._training.best_epoch)
+        return Outcome.reached(
+            epoch, test=evaluation.metrics, test_epoch=self._training.best_epoch, early=early
+        )
 
 
 def history_path(checkpoint: Path) -> Path:

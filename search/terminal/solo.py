@@ -67,7 +67,7 @@ def train_alone(
         epochs=recipe.epochs,
         metric=recipe.metric,
     )
-    seconds = _train(training, recipe.epochs, say)
+    seconds = _train(training, recipe, say)
     if output is not None:
         numbers = _numbers(training, seconds)
         export(
@@ -95,10 +95,10 @@ def _on_other_files(recipe: Recipe, data: Sequence[Path]) -> Recipe:
     return replace(recipe, benchmark={**kept, "data": [str(path.absolute()) for path in data]})
 
 
-def _train(training: Training, epochs: int, say: Say) -> float:
+def _train(training: Training, recipe: Recipe, say: Say) -> float:
     """All epochs; the seconds they took."""
     name, seconds = training.metric.name, 0.0
-    while training.epoch < epochs:
+    while training.epoch < recipe.epochs and not training.has_settled(recipe.patience):
         measured = _next_epoch(training)
         seconds += measured.seconds
         say(

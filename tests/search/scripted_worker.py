@@ -54,9 +54,10 @@ class ScriptedWorker:
             "writeable": any(array.flags.writeable for array in self.arrays.values()),
         }
         over = self.epoch >= self.lease.to_epoch
+        early = act == "settle" and self.epoch == 3
         test = {METRIC: 1.0} if self.lease.test else None
-        outcome = Outcome.reached(self.epoch, test=test, test_epoch=self.epoch) if over else None
-        return Message([measured], outcome)
+        outcome = Outcome.reached(self.epoch, test=test, test_epoch=self.epoch, early=early)
+        return Message([measured], outcome if over or early else None)
 
     def perform(self, act: str) -> None:
         if act == "raise":

@@ -390,6 +390,15 @@ def test_one_configuration_is_trained_here(seqtune: Run) -> None:
     assert seqtune("train", "config.toml", "--epochs", "0").code == 2
 
 
+def test_a_training_ends_when_patience_does(seqtune: Run) -> None:
+    Path("config.toml").write_text(f"patience = 1\n{CONFIG}", "utf-8")
+    told = seqtune("train", "config.toml", "--epochs", "50")
+    assert told.code == 0
+    *epochs, best = told.out.splitlines()
+    assert best.endswith(f" in epoch {len(epochs) - 1}")
+    assert len(epochs) < 50
+
+
 def test_a_training_that_diverges_is_told_in_words(seqtune: Run) -> None:
     Path("nan.py").write_text(DIVERGING, "utf-8")
     Path("config.toml").write_text(CONFIG.replace("gru", "nan.py:Nan"), "utf-8")

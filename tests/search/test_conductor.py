@@ -152,7 +152,7 @@ def test_a_finalist_whose_test_did_not_arrive_is_measured_again(new_stage, new_s
 def test_no_cause_where_nothing_failed(new_stage):
     stage = new_stage()
     stage.run()
-    assert stage.conductor.commonest_cause() is None
+    assert stage.conductor.state.commonest_cause() is None
 
 
 def test_unknown_names_are_told(new_stage, new_study):

@@ -232,7 +232,7 @@ def test_a_family_that_only_fails_is_given_up_and_the_others_go_on(new_stage, ne
     families = stage.conductor.state.families
     assert (len(families["a"].trials), len(families["b"].trials)) == (10, 30)
     assert families["a"].retired == "10 of its trials failed and none got to a rung"
-    assert stage.conductor.commonest_cause() == "out of memory"
+    assert stage.conductor.state.commonest_cause() == "out of memory"
 
 
 def test_a_family_is_not_given_up_while_a_trial_of_it_is_in_flight(new_stage, new_study):
@@ -253,7 +253,7 @@ def test_a_study_in_which_all_fails_ends_and_says_why(new_stage, new_study):
         stage.conductor.end(lease, Outcome.failed("no CUDA device"))
     assert stage.conductor.finished
     assert {trial.state for trial in stage.conductor.state.trials} == {State.failed}
-    assert stage.conductor.commonest_cause() == "no CUDA device"
+    assert stage.conductor.state.commonest_cause() == "no CUDA device"
     assert stage.log[-1]["finalists"] == []
 
 

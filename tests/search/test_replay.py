@@ -16,7 +16,16 @@ from search.study import Study
 from search.trial import Outcome, State
 from spaces import Choice, Float, SearchSpace, contains
 
+
+class Levelling(PowerLaw):
+    """Improves up to an epoch that hangs on the size, and then no more."""
+
+    def value(self, trial, epoch):
+        return super().value(trial, min(epoch, 1 + int(7 * trial.config["model"]["size"])))
+
+
 FAMILIES = {
+    "levelling": Levelling(),
     "quick": PowerLaw(rate=1.0, noise=0.05),
     "slow": PowerLaw(floor=0.8, rise=3.0, rate=0.4, epoch_seconds=2.0),
     "noisy": PowerLaw(floor=1.1, noise=0.5, epoch_seconds=0.5),
@@ -83,7 +92,11 @@ def cases(draw, most_slots=4):
     study = make_study(
         families,
         seed=draw(st.integers(0, 3)),
-        budget=budget | {"epochs": draw(st.sampled_from([1, 2, 9, 10]))},
+        budget=budget
+        | {
+            "epochs": draw(st.sampled_from([1, 2, 9, 10])),
+            "patience": draw(st.sampled_from([None, 1, 3])),
+        },
         search={"sampler": "random", "scheduler": draw(st.sampled_from(["none", "asha"]))},
         confirm={"top_per_family": draw(st.integers(0, 2)), "seeds": draw(st.integers(1, 2))},
     )
@@ -142,6 +155,11 @@ def check_whole(case, log, conductor):
     trials = conductor.state.trials
     assert [at.trial.number for at in trials] == list(range(len(trials)))
     assert all(at.state.final for at in trials)
+    budget = case.study.budget
+    for at in trials:
+        if at.state == State.complete:
+            assert at.early == (at.epoch < budget.epochs)
+        assert not at.early or at.epoch - at.best_epoch == budget.patience
     proposals, configurations = set(), set()
     for at in trials:
         if at.in_search:

@@ -54,6 +54,19 @@ def test_one_process_carries_many_leases_and_survives_trials_that_fail(tmp_path:
     assert not scenario.of("aborted")
 
 
+def test_a_trial_may_end_before_its_lease(tmp_path: Path) -> None:
+    scenario = scripted.Scenario(tmp_path, scripted.small_study(3, epochs=6), {1: "settle"})
+    scenario.run(slots=1)
+    assert scenario.states() == ["complete"] * 3
+    assert [(e["epoch"], e["early"]) for e in scenario.of("ended")] == [
+        (6, False),
+        (3, True),
+        (6, False),
+    ]
+    assert not scenario.of("interrupted")
+    assert not scenario.of("aborted")
+
+
 def test_short_leases_do_not_keep_the_second_worker_from_coming_up(tmp_path: Path) -> None:
     # a lease takes 0.25 s, and a process some seconds to start
     study = scripted.small_study(60, epochs=3)
@@ -71,7 +84,7 @@ def test_a_study_in_which_everything_fails_comes_to_its_end_over_two_tuners(
     scenario = scripted.Scenario(tmp_path, scripted.small_study(4), script)
     scenario.run(slots=1)
     assert scenario.states() == ["failed"] * 4
-    assert scenario.conductor.commonest_cause() == "ValueError: the script says so"
+    assert scenario.conductor.state.commonest_cause() == "ValueError: the script says so"
     assert len({report["pid"] for report in scenario.of("reported")}) == 2  # one for each Tuner
     assert not scenario.of("aborted")
 

@@ -92,7 +92,7 @@ def test_a_trial_that_takes_worker_after_worker_with_it_fails(tmp_path: Path) ->
     scenario = scripted.Scenario(tmp_path, scripted.small_study(3), {1: "always kill"})
     scenario.run(slots=1)
     assert scenario.states() == ["complete", "failed", "complete"]
-    assert scenario.conductor.commonest_cause().startswith("lost 3 workers: worker died: ")
+    assert scenario.conductor.state.commonest_cause().startswith("lost 3 workers: worker died: ")
 
 
 def test_an_error_of_the_driver_itself_is_told_as_it_is(tmp_path: Path) -> None:

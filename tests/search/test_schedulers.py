@@ -54,6 +54,58 @@ def test_only_the_best_third_goes_on():
     assert scheduler.waiting() == [0, 2, 3, 5]
 
 
+def places(scheduler, number):
+    """The epochs of the rungs that a trial ever stood at."""
+    return [r.epoch for r in scheduler.rungs if number in (n for _, n in r._ranking)]
+
+
+def test_a_settled_trial_competes_where_it_was_on_its_way_to():
+    scheduler = asha(27)  # 1, 3, 9, 27
+    assert not scheduler.settle(7, 5, 0.2)
+    assert places(scheduler, 7) == [9]
+    assert scheduler.waiting() == []
+    arrive(scheduler, [0.1, 0.3, 0.4], epoch=9)
+    assert promote(scheduler) == 0  # the best of four, of whom the settled one is second
+    assert promote(scheduler) is None
+    for number in (3, 4):
+        scheduler.enter(number, 9, 0.5)
+    assert places(scheduler, 7) == [9, 27]  # with six it is among the best third
+    assert scheduler.promotion() is None
+    assert scheduler.waiting() == [1, 2, 3, 4]
+
+
+def test_a_settled_trial_goes_up_several_rungs_at_once_if_it_deserves_to():
+    scheduler = asha(27)
+    for epoch in (3, 9):
+        for number in range(3):
+            scheduler.enter(number, epoch, 0.5)
+    assert scheduler.settle(7, 3, 0.1)  # settled exactly at a rung
+    assert places(scheduler, 7) == [3, 9, 27]
+    assert scheduler.missing_epochs() == 0
+
+
+def test_a_settled_trial_is_never_promoted_nor_pruned():
+    scheduler = asha(27)
+    scheduler.settle(0, 2, 0.1)
+    scheduler.enter(1, 3, 0.2)
+    assert (scheduler.promotion(), scheduler.closing_promotion()) == (None, None)
+    assert scheduler.waiting() == [1]
+
+
+def test_a_poor_settled_trial_does_not_keep_the_best_from_being_completed():
+    scheduler = asha(27)
+    scheduler.settle(0, 2, 0.9)
+    scheduler.enter(1, 3, 0.2)
+    assert scheduler.completion() == scheduler.closing_promotion() == 1
+    assert scheduler.missing_epochs() == 24
+
+
+def test_full_training_counts_settled_trials_as_trained():
+    scheduler = FullTraining(9, SearchSettings())
+    assert scheduler.settle(0, 4, 0.5)
+    assert scheduler.missing_epochs() == 0
+
+
 def test_nothing_goes_on_before_eta_have_arrived():
     scheduler = asha()
     arrive(scheduler, [0.5, 0.1], epoch=1)

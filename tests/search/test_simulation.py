@@ -110,6 +110,73 @@ def test_with_many_slots_too_each_promotion_follows_from_the_familys_own_results
             alone.enter(number, event["epoch"], best[number])
 
 
+class Levelling(PowerLaw):
+    """Improves for six epochs, and then no more."""
+
+    def value(self, trial, epoch):
+        return super().value(trial, min(epoch, 6))
+
+
+@pytest.mark.parametrize("scheduler", ["none", "asha"])
+def test_patience_ends_trials_and_finalists_that_no_longer_improve(scheduler):
+    budget = {"trials_per_family": 12, "epochs": 27, "patience": 4}
+    study = make_study(budget=budget, search={"sampler": "random", "scheduler": scheduler})
+    trials = run(study, {"a": Levelling(), "b": PowerLaw()}, slots=2).conductor.state.trials
+    levelled = [at for at in trials if at.trial.family == "a" and at.state == State.complete]
+    assert {(at.epoch, at.best_epoch, at.early) for at in levelled} == {(10, 6, True)}
+    assert {at.cause for at in levelled} == {"it had ceased to improve"}
+    assert {at.epoch for at in trials if at.trial.family == "b" and at.state == "complete"} == {27}
+    for family in "ab":
+        finalists = [at for at in trials if at.trial.family == family and not at.in_search]
+        assert len(finalists) == 3
+        assert all(at.tested and at.state == State.complete for at in finalists)
+        searched = [at for at in trials if at.trial.family == family and at.in_search]
+        best = min(searched, key=lambda at: at.best_loss)
+        assert {at.trial.finalist_of for at in finalists} == {best.trial.number}
+
+
+def test_what_a_trial_leaves_of_its_epochs_goes_back_to_its_family():
+    def begun(**budget):
+        study = make_study(
+            ("a",),
+            budget={"device_seconds": 270.0, "epochs": 27} | budget,
+            search={"sampler": "random", "scheduler": "none"},
+            confirm={"top_per_family": 0},
+        )
+        state = run(study, {"a": Levelling()}).conductor.state
+        account = state.ledger.accounts["a"]
+        assert account.reserved_epochs == 0
+        assert account.device_seconds == pytest.approx(
+            sum(at.device_seconds for at in state.trials)
+        )
+        return len(state.trials), account.device_seconds
+
+    (impatient, spent), (patient, _) = begun(patience=4), begun()
+    assert impatient == pytest.approx(patient * 2.7, rel=0.25)
+    assert spent == pytest.approx(270, abs=15)
+
+
+def test_a_poor_trial_that_settled_is_no_finalist_before_a_better_one_that_could_not_go_on():
+    @dataclass(frozen=True)
+    class First(PowerLaw):
+        """The first trial is flat; time runs out before another can be trained to the end."""
+
+        def value(self, trial, epoch):
+            return 9.0 if trial.number == 0 else super().value(trial, epoch)
+
+    study = make_study(
+        ("a",),
+        budget={"seconds": 24.0, "epochs": 27, "patience": 2},
+        search={"sampler": "random", "first_rung_epochs": 3},
+        confirm={"top_per_family": 1, "seeds": 1},
+    )
+    trials = run(study, {"a": First()}, slots=2).conductor.state.trials
+    assert (trials[0].state, trials[0].early) == (State.complete, True)
+    (finalist,) = (at for at in trials if not at.in_search)
+    assert not any(at.state == State.complete for at in trials[1:] if at.in_search)
+    assert finalist.trial.finalist_of != 0
+
+
 def test_several_slots_are_kept_busy():
     one = run(make_study(), {"a": PowerLaw(), "b": PowerLaw()}, slots=1)
     four = run(make_study(), {"a": PowerLaw(), "b": PowerLaw()}, slots=4)

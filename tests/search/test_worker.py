@@ -1,6 +1,7 @@
 """What a worker process does with its leases, in this process."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,34 @@ def test_leases_go_on_from_checkpoints_as_if_they_were_one(
     assert values(first) + values(second) == values(whole)
     assert second[-1].outcome.epoch == EPOCHS
     assert whole[0].measurements[0]["parameters"] > 0
+
+
+def test_a_trial_that_no_longer_improves_ends_before_its_lease(
+    problem: Problem, duty: Duty, trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, arrays = problem.dataset.to_parts()
+    kept = Training._keep_if_best
+    # from the second epoch on nothing is better than the first
+    monkeypatch.setattr(
+        Training,
+        "_keep_if_best",
+        lambda training, valid: kept(training, valid if not training.epoch else {"mse": 9.0}),
+    )
+    worker = Worker(replace(duty, patience=2), arrays)
+    whole = carry(worker, Lease(0, trial, 1, 0, EPOCHS, test=True), tmp_path / "whole")
+    outcome = whole[-1].outcome
+    assert (outcome.epoch, outcome.early, outcome.test_epoch) == (3, True, 1)
+    assert set(outcome.test) == {"mse", "mae"}
+    assert read_losses(tmp_path / "whole", outcome.test["mse"]) is not None
+    # in two leases, the first of them cut at its end; and again with nothing left to do
+    first = carry(worker, Lease(1, trial, 1, 0, 2), tmp_path / "parts")
+    assert (first[-1].outcome.epoch, first[-1].outcome.early) == (2, False)
+    second = carry(worker, Lease(2, trial, 1, 2, EPOCHS), tmp_path / "parts")
+    assert (second[-1].outcome.epoch, second[-1].outcome.early) == (3, True)
+    assert values(first) + values(second) == values(whole)
+    again = carry(worker, Lease(3, trial, 2, 3, EPOCHS), tmp_path / "parts")
+    assert values(again) == []
+    assert (again[-1].outcome.epoch, again[-1].outcome.early) == (3, True)
 
 
 def test_short_epochs_are_told_together(

@@ -110,6 +110,13 @@ def test_resumed_is_uninterrupted(family, optimizer, schedule, data, tmp_path):
     check_resumed_is_uninterrupted(MODELS[family], config, data, tmp_path / "state")
 
 
+@pytest.mark.parametrize("family", MODELS)
+def test_with_averaged_weights_too(family, data, tmp_path):
+    config = configuration(MODELS[family], data)
+    config["training"]["weight_averaging"] = 0.7
+    check_resumed_is_uninterrupted(MODELS[family], config, data, tmp_path / "state")
+
+
 class Careless(Backbone):
     """A user's own: torch's dropout, torch's random numbers, running averages."""
 
@@ -133,8 +140,10 @@ class Careless(Backbone):
         return self.dropout(y) * mask[..., None]
 
 
-def test_a_model_with_random_numbers_of_its_own_resumes_too(data, tmp_path):
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_a_model_with_random_numbers_of_its_own_resumes_too(averaging, data, tmp_path):
     config = configuration(Careless, data)
+    config["training"]["weight_averaging"] = averaging
     check_resumed_is_uninterrupted(Careless, config, data, tmp_path / "state")
 
 

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -336,3 +337,31 @@ def test_best_weights_make_the_best_model_and_leave_the_present_one():
     assert task.summarize(examples)["mse"] == pytest.approx(training.best_value, rel=1e-5)
     for name, tensor in training.model.state_dict().items():
         assert torch.equal(tensor, now[name])
+
+
+def test_averaged_weights_are_validated_and_kept_while_training_goes_on_from_the_others():
+    task, decay = TASKS["regression"], 0.8
+    plain = training_of(task)
+    averaged = training_of(task, weight_averaging=decay)
+    steps = []
+    update = plain._optimizer.update
+    plain._optimizer = replace(
+        plain._optimizer,
+        update=lambda vector, *rest: (update(vector, *rest), steps.append(vector.clone())),
+    )
+    for epoch in range(1, 4):
+        expected, got = plain.run_epoch(), averaged.run_epoch()
+        assert got.train_loss == expected.train_loss
+        assert torch.equal(averaged._weights.vector, plain._weights.vector)
+        shares = torch.tensor([decay**age for age in range(len(steps))]).flip(0)
+        mean = (torch.stack(steps) * shares[:, None]).sum(0) / shares.sum()
+        judge = training_of(task)
+        judge._weights.vector.copy_(mean)
+        metrics = judge.evaluate("valid", best=False).metrics
+        assert got.valid == pytest.approx(metrics, rel=1e-5)
+        assert got.valid != expected.valid
+        assert averaged.evaluate("valid", best=False).metrics == got.valid
+        if averaged.best_epoch == epoch:
+            judge.model.load_state_dict(averaged.best_weights())
+            assert torch.allclose(judge._weights.vector, mean, atol=1e-6)
+    assert averaged.evaluate("valid").metrics["mse"] == averaged.best_value

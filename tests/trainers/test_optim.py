@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.optim import lr_scheduler
+from torch.optim import lr_scheduler, swa_utils
 
 from spaces import default, sample
-from trainers.optim import OPTIMIZERS, clip_scale, training_space
+from trainers.optim import OPTIMIZERS, average_weights, clip_scale, training_space
 from trainers.schedules import SCHEDULES, Progress
 from trainers.tasks import Classification, Regression
 from trainers.weights import ALIGNMENT, Weights
@@ -103,6 +103,45 @@ def test_a_clipped_gradient_is_no_longer_than_allowed(length, clip_norm):
     norm, scale = clip_scale(gradient, clip_norm)
     assert norm.item() == pytest.approx(length)
     assert (gradient * scale).norm().item() == pytest.approx(min(length, clip_norm), rel=1e-3)
+
+
+def averages(steps: Tensor, decay) -> Tensor:
+    """The average (members, SIZE) after steps (STEPS, members, SIZE), begun where it must not."""
+    average = torch.full_like(steps[0], 1e6)
+    for number, parameters in enumerate(steps, 1):
+        average_weights(average, parameters, number, decay)
+    return average
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.999])
+def test_averages_are_torchs_divided_by_what_its_terms_weigh(decay):
+    steps = gradients()
+    parameter = nn.Parameter(torch.zeros(SIZE, dtype=torch.float64))
+    oracle = swa_utils.AveragedModel(
+        nn.ParameterList([parameter]), multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay)
+    )
+    oracle.update_parameters(nn.ParameterList([parameter]))  # torch begins with a copy: of zeros
+    for (parameters,) in steps:
+        parameter.data = parameters.clone()
+        oracle.update_parameters(nn.ParameterList([parameter]))
+    expected = next(oracle.module.parameters()).detach() / (1 - decay ** len(steps))
+    torch.testing.assert_close(averages(steps, decay)[0], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_members_with_decays_of_their_own_average_as_if_alone():
+    steps = gradients(3)
+    decays = torch.tensor([[0.0], [0.5], [0.99]], dtype=torch.float64)
+    together = averages(steps, decays)
+    for member in range(3):
+        alone = averages(steps[:, member : member + 1], decays[member].item())
+        torch.testing.assert_close(together[member], alone[0], rtol=1e-12, atol=1e-12)
+    assert torch.equal(together[0], steps[-1, 0])
+
+
+def test_a_long_average_begins_as_a_plain_mean():
+    steps = gradients()[:5]
+    expected = steps.mean(0)
+    torch.testing.assert_close(averages(steps, 0.9999), expected, rtol=1e-2, atol=1e-4)
 
 
 def learning_rates(make, total: int) -> list[float]:

@@ -400,6 +400,18 @@ def test_words_in_columns(write: Write) -> None:
     trained(dataset)
 
 
+def test_tags_that_mark_entities_are_judged_by_them(write: Write) -> None:
+    text = "".join(
+        f"in O\nNew{n % 3} B-LOC\nYork{n % 3} I-LOC\nmet O\nAnn{n} B-PER\n\n" for n in range(40)
+    )
+    dataset = load(write("train.conll", text), task="tagging")
+    assert dataset.task.name == "entity_tagging"
+    assert dataset.task.metric().name == "entity_f1"
+    assert dataset.preprocessing["classes"] == list(dataset.task.tags)
+    assert baseline(dataset).test["entity_f1"] > 0.6
+    assert 0 <= trained(dataset) <= 1
+
+
 def test_columns_of_tags_are_chosen_by_number(write: Write) -> None:
     text = "".join(f"x{n}\tA\tthe\tB-{n % 2}\n\n" for n in range(10)) + "-DOCSTART-\n"
     dataset = load(write("train.conll", text), task="tagging", text="3", target="4")

@@ -13,6 +13,7 @@ from trainers.batch import Batch
 from trainers.tasks import (
     TASKS,
     Classification,
+    EntityTagging,
     Forecasting,
     LanguageModelling,
     MultilabelFrames,
@@ -25,6 +26,7 @@ from trainers.tasks import (
 EXAMPLES = {
     "classification": Classification(input_size=3, classes=4),
     "tagging": Tagging(input_size=3, classes=4, causal=True),
+    "entity_tagging": EntityTagging(input_size=3, classes=4, tags=("O", "B-A", "I-A", "B-B")),
     "regression": Regression(input_size=3, outputs=2),
     "multilabel_frames": MultilabelFrames(input_size=3, labels=4),
     "forecasting": Forecasting(input_size=3, channels=2, horizon=2),

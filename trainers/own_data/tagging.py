@@ -11,7 +11,8 @@ from trainers.own_data.examples import span
 from trainers.own_data.leakage import warn_of_duplicates
 from trainers.own_data.table import DATA, Rows, sources_of
 from trainers.own_data.tag_files import Sentence, read_sentences
-from trainers.tasks import Tagging
+from trainers.tasks import EntityTagging, Tagging
+from trainers.tasks.entities import are_bio
 
 
 def tagging_data(own: OwnData) -> Dataset:
@@ -50,7 +51,7 @@ def tagging_data(own: OwnData) -> Dataset:
     account.say(f"sizes: {len(train):,} train / {len(valid):,} valid / {len(test):,} test")
     return Dataset(
         name=own.name,
-        task=Tagging(vocabulary=len(known), classes=len(classes)),
+        task=_task(len(known), classes, account),
         train=train,
         valid=valid,
         test=test,
@@ -60,6 +61,14 @@ def tagging_data(own: OwnData) -> Dataset:
             KEY: account.to_json(),
         },
     )
+
+
+def _task(vocabulary: int, classes: list[str], account: Account) -> Tagging:
+    """Entities are judged where the tags mark any."""
+    if not are_bio(classes):
+        return Tagging(vocabulary=vocabulary, classes=len(classes))
+    account.say("the tags mark entities, which `entity_f1` counts")
+    return EntityTagging(vocabulary=vocabulary, classes=len(classes), tags=tuple(classes))
 
 
 def _say_what_was_read(own: OwnData, sentences: list[Sentence], account: Account) -> None:

@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from spaces import did_you_mean
-from trainers.tasks.classes import Classification, Tagging
+from trainers.tasks.classes import Classification, ClassTask, EntityTagging, Tagging
 from trainers.tasks.forecasting import Forecasting
 from trainers.tasks.frames import MultilabelFrames
 from trainers.tasks.language_modelling import LanguageModelling
@@ -14,7 +14,9 @@ from trainers.tasks.task import Metric, Task
 
 __all__ = [
     "TASKS",
+    "ClassTask",
     "Classification",
+    "EntityTagging",
     "Forecasting",
     "LanguageModelling",
     "Metric",
@@ -30,6 +32,7 @@ TASKS: dict[str, type[Task]] = {
     for task in (
         Classification,
         Tagging,
+        EntityTagging,
         Regression,
         MultilabelFrames,
         Forecasting,

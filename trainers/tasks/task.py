@@ -34,7 +34,7 @@ class Task(ABC):
 
     A kind of task says what every target step costs (`losses`) and how well it was met (`scores`);
     the sums over examples and splits are the same for all. One whose metric is no average of target
-    steps (macro F1) overrides `measure` and `summarize`.
+    steps (an F score) overrides `measure`, `summarize` and `example_losses`.
 
     Attributes:
         input_size: Features per step, where inputs are no tokens.
@@ -131,6 +131,7 @@ class Task(ABC):
         return {
             metric.name: float(examples[metric.name].sum(dtype=np.float64) / count)
             for metric in self.metrics
+            if metric.name in examples
         }
 
     def example_losses(self, examples: Mapping[str, np.ndarray], metric: str) -> np.ndarray:
