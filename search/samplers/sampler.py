@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from random import Random
+from typing import ClassVar
 
 from search.motion.randomness import key
 from search.trial import State
@@ -22,6 +23,9 @@ class Sampler(ABC):
     holds no random state: a draw is keyed by seed, family and number.
     """
 
+    note: ClassVar[str] = ""
+    """What a reader of results should know of the method, if anything; goes on from its name."""
+
     def __init__(self, space: SearchSpace, *, seed: int, family: str) -> None:
         self.space = space
         self.outside: set[int] = set()
@@ -39,7 +43,7 @@ class Sampler(ABC):
         if number == 0 and not self._is_taken(start := default(self.space)):
             return start
         for draw in range(OWN_DRAWS + RANDOM_DRAWS):
-            rng = Random(key(self._seed, "proposal", self._family, number, draw))
+            rng = self.randomness(number, draw)
             config = self._draw(rng) if draw < OWN_DRAWS else sample(self.space, rng)
             if not self._is_taken(config):
                 return config
@@ -62,6 +66,10 @@ class Sampler(ABC):
                 self.outside.add(number)
         if number not in self.outside:
             self._learn(number, config, history, state)
+
+    def randomness(self, number: int, draw: int) -> Random:
+        """What a proposal's first, second, ... draw is made with."""
+        return Random(key(self._seed, "proposal", self._family, number, draw))
 
     def _is_taken(self, config: Config) -> bool:
         return _text(config) in self._taken
