@@ -120,7 +120,7 @@ class SearchSettings(Table):
     """How configurations are proposed, and which of them are trained on."""
 
     sampler: str = "tpe"
-    """What proposes configurations, one for each family."""
+    """What proposes configurations, one for each family: random, tpe, gp, cma_es or evolution."""
     scheduler: str = "asha"
     """What decides which trials go on, one for each family."""
     reduction_factor: int = Field(default=3, ge=2)

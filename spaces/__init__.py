@@ -14,6 +14,7 @@ from spaces.space import (
     contains,
     did_you_mean,
     flatten,
+    join,
     parameters,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "did_you_mean",
     "flatten",
     "from_json",
+    "join",
     "largest",
     "mutate",
     "narrow",

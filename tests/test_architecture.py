@@ -24,8 +24,10 @@ MAY_IMPORT = {
 HOMES = {
     "torch": r"trainers/.*",
     "ray": r"search/runner/(leases|tune|private)\.py|cluster/(connect|jobs|preflight)\.py",
-    # in tracking, it writes a study as a storage of its own, for optuna-dashboard
-    "optuna": r"search/(samplers/optuna_sampler|insight/analysis|tracking/optuna_storage)\.py",
+    # two samplers are its own, through one file that speaks its language; in tracking, it writes
+    # a study as a storage of its own, for optuna-dashboard
+    "optuna": r"search/(samplers/(optuna_records|tpe|gaussian_process)"
+    r"|insight/analysis|tracking/optuna_storage)\.py",
 }
 DEFERRED_IMPORTS = re.compile(r"search/(cli|__init__|commands/\w+)\.py")
 TOP_FOLDERS = {*PACKAGES, "tests", "examples", "docs", "perf"}
@@ -135,7 +137,7 @@ def test_the_rule_catches(where: str, source: str) -> None:
     [
         ("search/runner/leases.py", "import ray"),
         ("trainers/models/tcn.py", "from torch import nn\nfrom spaces import Int"),
-        ("search/samplers/optuna_sampler.py", "import optuna"),
+        ("search/samplers/tpe.py", "import optuna"),
         ("spaces/space.py", "import math\nfrom spaces.parameters import Int"),
     ],
 )

@@ -20,7 +20,7 @@ from sklearn.ensemble import RandomForestRegressor
 from search.insight.effects import common_settings
 from search.insight.observations import Evidence, Observation, evidence
 from search.results.history import read_history
-from search.samplers.optuna_sampler import distribution, quiet
+from search.samplers.optuna_records import distribution, quiet
 from search.store.ranges import read_ranges
 from spaces import Choice, Float, Parameter, Value
 

@@ -7,6 +7,7 @@ of real studies. Only training is replaced by a formula, and the clock by a virt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -68,7 +69,7 @@ class Examinee(PowerLaw):
 
     def seed_effect(self, trial: Trial) -> float:
         """What the seed of a run adds, on validation and on every test example."""
-        return Random(key(self.split, "seed", trial.number)).gauss(0.0, self.noise)
+        return self.noise * _deviate(self.split, "seed", trial.number)
 
     def value(self, trial: Trial, epoch: int) -> float:
         """The learning curve on validation."""
@@ -80,8 +81,18 @@ class Examinee(PowerLaw):
         return float(self.losses(trial).mean())
 
     def _normal(self, deviation: float, *purpose: int | str) -> np.ndarray:
-        rng = np.random.default_rng(key(self.split, *purpose))
-        return rng.normal(scale=deviation, size=self.examples)
+        return deviation * _deviates(self.examples, self.split, *purpose)
+
+
+@lru_cache(maxsize=256)
+def _deviate(seed: int, *purpose: int | str) -> float:
+    return Random(key(seed, *purpose)).gauss(0.0, 1.0)
+
+
+@lru_cache(maxsize=256)
+def _deviates(count: int, seed: int, *purpose: int | str) -> np.ndarray:
+    """(count,) standard normal deviates; only to be read, as all who ask share them."""
+    return np.random.default_rng(key(seed, *purpose)).normal(size=count)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import ClassVar
 
 from search.motion.randomness import key
 from search.trial import State
@@ -22,6 +23,9 @@ class Sampler(ABC):
     through `tell` alone, so that telling the same in the same order makes the same sampler. It
     holds no random state: a draw is keyed by seed, family and number.
     """
+
+    note: ClassVar[str] = ""
+    """What a reader of results should know of the method, if anything; goes on from its name."""
 
     def __init__(self, space: SearchSpace, *, seed: int, family: str) -> None:
         self.space = space
@@ -48,7 +52,7 @@ class Sampler(ABC):
             return start
         own = OWN_DRAWS
         for draw in range(OWN_DRAWS + RANDOM_DRAWS):
-            rng = Random(key(self._seed, "proposal", self._family, number, draw))
+            rng = self.randomness(number, draw)
             config = self._draw(rng) if draw < own else sample(self.space, rng)
             if self._is_taken(config):
                 continue
@@ -74,6 +78,10 @@ class Sampler(ABC):
                 self.outside.add(number)
         if number not in self.outside:
             self._learn(number, config, history, state)
+
+    def randomness(self, number: int, draw: int) -> Random:
+        """What a proposal's first, second, ... draw is made with."""
+        return Random(key(self._seed, "proposal", self._family, number, draw))
 
     def _is_taken(self, config: Config) -> bool:
         return _text(config) in self._taken
