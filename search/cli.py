@@ -10,10 +10,21 @@ from search.commands.benchmarks import benchmarks_app
 from search.commands.group import Commands
 from search.commands.models import check, export, spaces, train
 from search.commands.results import compare, leaderboard, report
-from search.commands.studies import confirm, resume, run, schema, status, stop, validate, watch
+from search.commands.studies import (
+    confirm,
+    plan,
+    resume,
+    run,
+    schema,
+    status,
+    stop,
+    validate,
+    watch,
+)
 
 COMMANDS = (
     run,
+    plan,
     validate,
     resume,
     status,

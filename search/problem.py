@@ -48,6 +48,14 @@ class Problem:
         """What the models are asked for."""
         return self.dataset.task
 
+    def parameters(self, family: str, config: Config) -> int:
+        """The trainable parameters of a configuration's model.
+
+        Raises:
+            ValueError: Its settings do not fit one another.
+        """
+        return count_parameters(self.families[family], config, self.task)
+
     @classmethod
     def of(cls, study: Study, sources: Mapping[str, str] | None = None) -> Self:
         """Look up everything that a study names; its data are loaded, and fetched if need be.

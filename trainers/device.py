@@ -11,6 +11,11 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+def usual_device() -> str:
+    """An accelerator where torch sees one, else the processor."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def describe_devices() -> list[str]:
     """What torch sees on this machine, in words: the processor, then each accelerator."""
     accelerators = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

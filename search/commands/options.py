@@ -1,7 +1,10 @@
 """Options and arguments that several commands share."""
 
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -52,3 +55,22 @@ ReportFile = Annotated[
     typer.Option("--output", "-o", metavar="FILE.html", help="DIR/report.html if none."),
 ]
 Tracker = Literal["tensorboard", "optuna", "mlflow"]
+
+
+def options_of(
+    command: Callable[..., None], *without: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorates a command that takes the options of another, but for some, as a mapping."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def taking(**given: Any) -> None:
+            function(**given)
+
+        whole = signature(command)
+        kept = [option for name, option in whole.parameters.items() if name not in without]
+        taking.__annotations__ = command.__annotations__
+        taking.__signature__ = whole.replace(parameters=kept)  # type: ignore[attr-defined] # typer reads it
+        return taking
+
+    return decorate

@@ -1,7 +1,7 @@
 """Commands that run studies and follow them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -20,6 +20,7 @@ from search.commands.options import (
     StudyFolder,
     StudyFolders,
     TrialsPerFamily,
+    options_of,
 )
 
 if TYPE_CHECKING:
@@ -57,29 +58,23 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run a study: search, confirm the finalists, print the leaderboard, export the winner."""
-    from search.terminal.request import requested_study
+    given = locals()
+    from search.terminal.request import options_by_key, requested_study
 
-    options = {
-        "benchmark": benchmark,
-        "data.data": [str(file) for file in data or ()] or None,
-        "data.task": task,
-        "data.time": time,
-        "data.id": id_,
-        "data.target": target,
-        "data.text": text,
-        "data.group": group,
-        "data.horizon": horizon,
-        "families": families and [family.strip() for family in families.split(",")],
-        "name": name,
-        "seed": seed,
-        "budget.trials_per_family": trials_per_family,
-        "budget.epochs": epochs,
-        "budget.seconds": seconds,
-    }
-    asked = requested_study(study, options, changes or ())
+    asked = requested_study(study, options_by_key(given), changes or ())
     _launch(
         asked, out / asked.name, address=address, detach=detach, on_finish=on_finish, quiet=quiet
     )
+
+
+@options_of(run, "address", "detach", "on_finish", "quiet")
+def plan(**given: Any) -> None:
+    """What a study would take: device time, memory, disk; short runs, and nothing is begun."""
+    from search.terminal.planning import plan_text
+    from search.terminal.request import options_by_key, requested_study
+
+    asked = requested_study(given["study"], options_by_key(given), given["changes"] or ())
+    typer.echo(plan_text(asked, given["out"] / asked.name), nl=False)
 
 
 def validate(study: StudyFile, changes: Changes = None) -> None:

@@ -28,6 +28,7 @@ from search.report.sections import (
 )
 from search.results.cells import seconds
 from search.results.history import History, read_history
+from search.results.planned import against_plan
 from search.results.standing import standings
 from search.results.verdict import Verdict
 from search.store.environment import installed_version
@@ -144,7 +145,7 @@ def _notices(directory: Path, history: History) -> list[str]:
         for name in (STUDY, ENVIRONMENT)
         if not _text(directory / name)
     ]
-    return notices
+    return notices + against_plan(directory, history.summary)
 
 
 def _damage(history: History) -> str:

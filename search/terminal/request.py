@@ -11,6 +11,35 @@ FAMILIES = ("rnn", "lstm", "gru", "tcn", "transformer")  # where none are named
 TRIALS_PER_FAMILY = 16  # where no budget is given
 
 
+KEYS = {
+    "benchmark": "benchmark",
+    "data": "data.data",
+    "task": "data.task",
+    "time": "data.time",
+    "id_": "data.id",
+    "target": "data.target",
+    "text": "data.text",
+    "group": "data.group",
+    "horizon": "data.horizon",
+    "families": "families",
+    "name": "name",
+    "seed": "seed",
+    "trials_per_family": "budget.trials_per_family",
+    "epochs": "budget.epochs",
+    "seconds": "budget.seconds",
+}
+"""What the options of `seqtune run` are called in a study."""
+
+
+def options_by_key(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `seqtune run` by their keys in a study; None is one that was not given."""
+    options = {key: given[name] for name, key in KEYS.items()}
+    files, families = options["data.data"], options["families"]
+    options["data.data"] = [str(file) for file in files or ()] or None
+    options["families"] = families and [family.strip() for family in families.split(",")]
+    return options
+
+
 def requested_study(
     file: Path | None, options: Mapping[str, Any], changes: Iterable[str] = ()
 ) -> Study:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from search.results.index import summarize
+from search.results.planned import against_plan
 from search.results.summary import StudySummary, interrupt
 from search.results.tables import to_terminal
 from search.store.lock import living_writer
@@ -36,7 +37,9 @@ def _status(folder: Path) -> str:
         interrupt(summary)
         standing = "finished" if _is_finished(folder, summary) else "interrupted"
     hint = f"\n Go on with: seqtune resume {folder}\n" if standing == "interrupted" else ""
-    return to_terminal([progress_block(summary, f"{folder}: {standing}")]) + hint
+    block = progress_block(summary, f"{folder}: {standing}")
+    plan = "".join(f" {sentence}\n" for sentence in against_plan(folder, summary))
+    return to_terminal([block]) + plan + hint
 
 
 def _is_finished(folder: Path, summary: StudySummary) -> bool:

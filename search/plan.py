@@ -1,0 +1,210 @@
+"""What a study would take: dry runs of a few shapes, and its own scheduling on virtual time."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Self
+
+from search.motion.randomness import key
+from search.motion.simulation import Simulation, StandIn
+from search.problem import Problem
+from search.runner.retention import KEPT_PER_FAMILY
+from search.study import Study
+from search.trial import Trial
+from spaces import Config, Float, SearchSpace, default, sample
+from trainers.dry_run import Cost, dry_run
+
+DRAWS = 9  # configurations of a family, of which the smallest, the middle and the largest are run
+MOST_SIMULATED = 60  # trials of a family; of more, these are a sample
+
+Measure = Callable[[str, Config], Cost]
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyPlan:
+    """What one family would take.
+
+    Args:
+        shapes: What a trial takes: of the smallest, the middle and the largest of some draws.
+        trials: Of the search.
+        search_seconds: Device seconds of the search.
+        confirm_seconds: Device seconds of the finalists.
+    """
+
+    shapes: tuple[Cost, Cost, Cost]
+    trials: int
+    search_seconds: float
+    confirm_seconds: float
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the largest of the shapes needs."""
+        return max(shape.memory_bytes for shape in self.shapes)
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """What the largest of the shapes needs."""
+        return max(shape.checkpoint_bytes for shape in self.shapes)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a study would take.
+
+    Args:
+        slots: Trials at a time.
+        device: Where the dry runs were made.
+        wall_seconds: From the first lease to the last.
+        kept_bytes: Of the checkpoints that are left at the end.
+        peak_bytes: Of the checkpoints while all trials that wait still may go on.
+    """
+
+    slots: int
+    device: str
+    families: dict[str, FamilyPlan]
+    wall_seconds: float
+    kept_bytes: int
+    peak_bytes: int
+
+    @classmethod
+    def of(cls, study: Study, problem: Problem, *, slots: int, device: str) -> Self:
+        """Make a plan; it takes a second or two per family.
+
+        Raises:
+            ValueError: A configuration cannot be built.
+            MemoryError, RuntimeError: One does not fit into the memory.
+        """
+
+        def measure(family: str, config: Config) -> Cost:
+            return dry_run(problem.families[family], config, problem.dataset, device=device)
+
+        shapes = {
+            family: tuple(measure(family, config) for config in _shapes(problem, family, study))
+            for family in study.families
+        }
+        return cls.from_shapes(study, shapes, slots=slots, device=device)
+
+    @classmethod
+    def from_shapes(
+        cls, study: Study, shapes: Mapping[str, tuple[Cost, ...]], *, slots: int, device: str
+    ) -> Self:
+        """The plan that follows from what the shapes of each family take."""
+        simulated = _simulate(study, shapes, slots)
+        factor = _factor(study, simulated)
+        families = {
+            family: FamilyPlan(
+                (costs[0], costs[1], costs[2]),
+                round(factor * simulated.conductor.state.ledger.accounts[family].proposed),
+                factor * simulated.conductor.state.ledger.accounts[family].device_seconds,
+                _confirm_seconds(simulated, family),
+            )
+            for family, costs in shapes.items()
+        }
+        search = next(event for event in simulated.log if event["event"] == "searched")["time"]
+        confirm = study.confirm
+        kept = KEPT_PER_FAMILY + confirm.top_per_family * confirm.seeds
+        return cls(
+            slots=slots,
+            device=device,
+            families=families,
+            wall_seconds=factor * search + simulated.now - search,
+            kept_bytes=sum(kept * family.checkpoint_bytes for family in families.values()),
+            peak_bytes=sum(
+                max(family.trials, kept) * family.checkpoint_bytes for family in families.values()
+            ),
+        )
+
+    @property
+    def device_seconds(self) -> float:
+        """Of all families, finalists included."""
+        return sum(each.search_seconds + each.confirm_seconds for each in self.families.values())
+
+    def write(self, path: Path) -> None:
+        """Write the plan as JSON.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+
+class Planned(StandIn):
+    """A family whose trials take what its shapes take; its values say nothing."""
+
+    space = SearchSpace({"draw": Float(0, 1)})
+
+    def __init__(self, shapes: tuple[Cost, ...]) -> None:
+        small, middle, large = (shape.epoch_seconds for shape in shapes)
+        self._seconds = (small, middle, middle, large)
+
+    def value(self, trial: Trial, epoch: int) -> float:
+        """Falls with the epochs."""
+        return self.test(trial) + 1 / epoch
+
+    def seconds(self, trial: Trial) -> float:
+        """That of one of the shapes."""
+        return self._seconds[int(self._draw(trial, "seconds") * len(self._seconds))]
+
+    def test(self, trial: Trial) -> float:
+        """Something different for each configuration."""
+        return self._draw(trial, "value")
+
+    @staticmethod
+    def _draw(trial: Trial, purpose: str) -> float:
+        return Random(key(0, purpose, str(trial.config["draw"]))).random()
+
+
+def _shapes(problem: Problem, family: str, study: Study) -> list[Config]:
+    """The smallest, the middle and the largest of some draws, by their epochs' likely cost."""
+    space, sizing = problem.spaces[family], problem.sizings.get(family)
+    drawn = sizing.drawn if sizing else space
+    found: list[Config] = []
+    for draw in range(100 * DRAWS):
+        rng = Random(key(study.seed, "plan", family, draw))
+        config = sample(drawn, rng) if draw else default(drawn)
+        fitted = sizing.fit(config) if sizing else config
+        found += [] if fitted is None else [fitted]
+        if len(found) == DRAWS:
+            break
+    ranked = sorted(
+        found or [default(space)], key=lambda config: problem.parameters(family, config)
+    )
+    return [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
+
+
+def _simulate(study: Study, shapes: Mapping[str, tuple[Cost, ...]], slots: int) -> Simulation:
+    most = study.budget.trials_per_family or MOST_SIMULATED
+    budget = study.budget.model_copy(update={"trials_per_family": min(most, MOST_SIMULATED)})
+    search = study.search.model_copy(update={"sampler": "random"})
+    simulated = Simulation(
+        study.model_copy(update={"budget": budget, "search": search}),
+        {family: Planned(costs) for family, costs in shapes.items()},
+        slots=slots,
+    )
+    simulated.run()
+    return simulated
+
+
+def _factor(study: Study, simulated: Simulation) -> float:
+    """How many times more than was simulated the budget allows."""
+    budget, ledger = study.budget, simulated.conductor.state.ledger
+    factors = []
+    if budget.trials_per_family is not None:
+        factors.append(budget.trials_per_family / min(budget.trials_per_family, MOST_SIMULATED))
+    if budget.seconds is not None:
+        factors.append(budget.seconds / simulated.conductor.state.search_seconds)
+    if budget.device_seconds is not None:
+        spent = sum(account.device_seconds for account in ledger.accounts.values())
+        factors.append(budget.device_seconds / spent)
+    return max(min(factors), 1.0)
+
+
+def _confirm_seconds(simulated: Simulation, family: str) -> float:
+    return sum(
+        at.device_seconds
+        for at in simulated.conductor.state.trials
+        if not at.in_search and at.trial.family == family
+    )

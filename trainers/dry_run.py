@@ -1,0 +1,145 @@
+"""What training a configuration would take, from two epochs on a sliver of the data."""
+
+import tempfile
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+from weakref import finalize
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spaces import Config
+from trainers.backbone import Backbone
+from trainers.batching import DeviceData
+from trainers.dataset import Dataset, Split
+from trainers.device import free_memory
+from trainers.loop import Diverged, Training
+
+STEPS: Final = 2
+"""Optimiser steps of an epoch of the dry run; a first epoch warms up, a second is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one trial takes.
+
+    Attributes:
+        parameters: Trainable ones.
+        epoch_seconds: Training for one epoch and validating.
+        memory_bytes: Of its tensors at the peak; on a processor those that autograd keeps and those
+            of the weights, without the process itself and the data set.
+        checkpoint_bytes: On disk.
+    """
+
+    parameters: int
+    epoch_seconds: float
+    memory_bytes: int
+    checkpoint_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object with these keys."""
+        return asdict(self)
+
+
+def dry_run(family: type[Backbone], config: Config, dataset: Dataset, *, device: str) -> Cost:
+    """Train for two short epochs and see what that takes.
+
+    Args:
+        device: Where tensors live, in torch's words.
+
+    Raises:
+        ValueError: The configuration cannot be built.
+        MemoryError, RuntimeError: Not even a single example fits into the memory.
+    """
+    batch_size, examples = config["training"]["batch_size"], len(dataset.train)
+    share = min(STEPS * batch_size / examples, 1.0)
+    sliver = replace(
+        dataset, train=_sample(dataset.train, share), valid=_sample(dataset.valid, share)
+    )
+    data = DeviceData(sliver, device)
+    gpu = data.device.type == "cuda"
+    if gpu:
+        free_memory()
+        torch.cuda.reset_peak_memory_stats()
+    training = Training(family, config, data, seed=0, epochs=STEPS)
+    kept = Kept()
+    with torch.autograd.graph.saved_tensors_hooks(kept.pack, kept.unpack):
+        _epoch_seconds(training)
+    seconds = _epoch_seconds(training)
+    checkpoint = _on_disk(training)
+    # a checkpoint lacks the gradient alone of what a training holds
+    tensors = checkpoint + 4 * training.parameters + kept.peak
+    return Cost(
+        parameters=training.parameters,
+        epoch_seconds=seconds / share,
+        memory_bytes=torch.cuda.max_memory_allocated() if gpu else tensors,
+        checkpoint_bytes=checkpoint,
+    )
+
+
+class Kept:
+    """Counts the bytes that autograd keeps for the backward pass.
+
+    Attributes:
+        peak: The most at a time; a storage counts once.
+    """
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._now = 0
+        self._users: Counter[int] = Counter()
+
+    def pack(self, tensor: Tensor) -> "Held":
+        """A tensor is to be kept."""
+        storage = tensor.untyped_storage()
+        place, size = storage.data_ptr(), storage.nbytes()
+        if not self._users[place]:
+            self._now += size
+            self.peak = max(self.peak, self._now)
+        self._users[place] += 1
+        held = Held(tensor)
+        finalize(held, self._release, place, size)
+        return held
+
+    def unpack(self, held: "Held") -> Tensor:
+        """It is wanted."""
+        return held.tensor
+
+    def _release(self, place: int, size: int) -> None:
+        self._users[place] -= 1
+        if not self._users[place]:
+            self._now -= size
+
+
+class Held:
+    """A tensor that autograd keeps; when this goes, it is kept no longer."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+def _sample(split: Split, share: float) -> Split:
+    """A share of the examples, at least one, spread over all of the split."""
+    examples = len(split)
+    taken = max(round(share * examples), 1)
+    return split.select((np.arange(taken) * examples) // taken)
+
+
+def _epoch_seconds(training: Training) -> float:
+    """What an epoch takes, also at a learning rate at which it diverges."""
+    start = perf_counter()
+    with suppress(Diverged):
+        training.run_epoch()
+    return perf_counter() - start
+
+
+def _on_disk(training: Training) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint"
+        training.save(path)
+        return path.stat().st_size
