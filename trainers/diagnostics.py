@@ -22,6 +22,8 @@ SATURATED: Final = 0.99
 """A unit bounded by 1 is saturated beyond this: a tanh there passes on 2 % of its gradient."""
 EXAMPLES: Final = 32
 """How many examples saturation is measured on."""
+BINS: Final = 8
+"""Into so many equal parts sequences are divided, to see how gradients change over time."""
 
 
 class GradientWatch:
@@ -99,9 +101,82 @@ class SaturationProbe:
         return (self._seen.abs() > SATURATED).float().mean().item()
 
 
+class ReachProbe:
+    """How much of the loss of one batch comes from earlier and from later inputs.
+
+    What is measured is the gradient with respect to what the backbone is given at every step. It
+    has passed through everything between that step and the loss, in whatever kernel; the outputs'
+    own gradient would not have passed through the recurrence.
+    """
+
+    def __init__(self) -> None:
+        self._inputs: Tensor | None = None
+        self._bins: list[float] = []
+
+    @contextmanager
+    def watching(self, embed: nn.Module) -> Iterator[None]:
+        """Look at the first batch that leaves `embed` for the backbone inside the block."""
+        self._inputs = None
+        handle = embed.register_forward_hook(self._look)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _look(self, _module: nn.Module, _inputs: tuple[Tensor], x: Tensor) -> Tensor:
+        if self._inputs is not None:
+            return x
+        self._inputs = x if x.requires_grad else x.detach().requires_grad_()
+        return self._inputs
+
+    def take(self, loss: Tensor, mask: Tensor) -> None:
+        """Measure the gradient of `loss`, which the watched batch with this mask has led to."""
+        if self._inputs is None:  # a model without an embedding that is called
+            return
+        (gradient,) = torch.autograd.grad(
+            loss, [self._inputs], retain_graph=True, materialize_grads=True
+        )
+        squares = gradient.float().square().sum(2)
+        self._bins = _binned(squares, mask).sqrt().nan_to_num().tolist()
+        self._inputs = None
+
+    def report(self) -> dict[str, Any]:
+        """The root mean square of the gradient's norms in each part of the sequences, in order."""
+        quarter = max(len(self._bins) // 4, 1)
+        first, last = _mean(self._bins[:quarter]), _mean(self._bins[-quarter:])
+        return {
+            "gradient_over_time": self._bins,
+            "gradient_reach": first / last if last > 0 else None,
+        }
+
+
+def _binned(squares: Tensor, mask: Tensor) -> Tensor:
+    """(bins,): means over equal parts of every sequence, however long it is.
+
+    Args:
+        squares: (batch, time).
+        mask: (batch, time) bool, True where real.
+    """
+    lengths = mask.sum(1, keepdim=True)
+    bins = min(BINS, squares.shape[1])
+    places = torch.arange(squares.shape[1], device=mask.device) * bins // lengths.clamp(min=1)
+    places = places.clamp(max=bins - 1)
+    zeros = squares.new_zeros(bins)
+    sums = zeros.index_add(0, places[mask], squares[mask])
+    return sums / zeros.index_add(0, places[mask], torch.ones_like(squares[mask])).clamp(min=1)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / max(len(values), 1)
+
+
 def notes(report: dict[str, Any], clip_norm: float) -> list[str]:
     """What of `GradientWatch.report` a person should know, one sentence each."""
-    found = (_vanishing(report["gradient_norms"]), _clipped(report, clip_norm))
+    found = (
+        _vanishing(report["gradient_norms"]),
+        _vanishing_over_time(report["gradient_over_time"], report["gradient_reach"]),
+        _clipped(report, clip_norm),
+    )
     return [note for note in found if note is not None]
 
 
@@ -110,6 +185,15 @@ def _vanishing(norms: dict[str, float]) -> str | None:
     if low >= VANISHED * high:
         return None
     return f"gradients vanish: {first} gets {low:.1e} where {last} gets {high:.1e}"
+
+
+def _vanishing_over_time(bins: list[float], reach: float | None) -> str | None:
+    if reach is None or reach >= VANISHED:
+        return None
+    return (
+        f"gradients vanish over time: the beginning of sequences gets {bins[0]:.1e} where their "
+        f"end gets {bins[-1]:.1e}"
+    )
 
 
 def _clipped(report: dict[str, Any], clip_norm: float) -> str | None:

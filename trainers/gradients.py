@@ -1,5 +1,7 @@
 """Loss and gradient of a batch, in parts where the batch does not fit in memory."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ from trainers.backbone import State
 from trainers.batch import Batch
 from trainers.carrying import going_on, joined, read
 from trainers.device import is_out_of_memory
+from trainers.diagnostics import ReachProbe
 from trainers.evaluation import precision
 from trainers.model import SequenceModel
 from trainers.models.layers import Dropout, set_dropout_step
@@ -19,6 +22,7 @@ class Gradients:
     """Where the gradients of a training come from.
 
     Attributes:
+        probe: Looks at the first part of a batch, where it is set.
         parts: In how many parts a batch is computed; doubled whenever one does not fit in memory.
     """
 
@@ -32,6 +36,7 @@ class Gradients:
         label_smoothing: float,
     ) -> None:
         self.parts = 1
+        self.probe: ReachProbe | None = None
         self._model = model
         self._weights = weights
         self._task = task
@@ -81,10 +86,14 @@ class Gradients:
         _seed_torch(key(seed, "torch", step), batch.mask.device)
         if self._drops:
             set_dropout_step(self._model, seed, step)
-        with precision(batch.mask.device):
+        probe = None if part else self.probe
+        watching = probe.watching(self._model.embed) if probe else nullcontext()
+        with watching, precision(batch.mask.device):
             outputs, state = read(self._model, batch)
         outputs = outputs.to(self._weights.vector.dtype)
         loss = self._task.total_loss(outputs, batch, self._label_smoothing) / whole
+        if probe:
+            probe.take(loss, batch.mask)
         return loss.detach(), self._weights.gradient(loss), state
 
 

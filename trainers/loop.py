@@ -15,7 +15,7 @@ from spaces import Config
 from trainers.backbone import Backbone
 from trainers.batching import DeviceData, epoch_order, training_examples
 from trainers.checkpoint import read_checkpoint, write_checkpoint
-from trainers.diagnostics import GradientWatch, SaturationProbe, notes
+from trainers.diagnostics import GradientWatch, ReachProbe, SaturationProbe, notes
 from trainers.evaluation import Evaluation, measure_split
 from trainers.gradients import Gradients
 from trainers.model import build_model
@@ -142,19 +142,20 @@ class Training:
         """
         start = perf_counter()
         watch = GradientWatch(self._weights, self._settings["clip_norm"])
+        reach = ReachProbe()
         with torch_randomness(key(self.seed, "epoch", self.epoch)):
-            train_loss = self._train(watch)
+            train_loss = self._train(watch, reach)
         probe = SaturationProbe()
         with self._averages_in_place():
             with probe.watching(self.model.head):
                 examples = measure_split(self.model, self._data.valid, self._data.task)
             valid = self._data.task.summarize(examples)
             self._keep_if_best(valid)
-        report = watch.report() | {"saturated_share": probe.share()}
+        report = watch.report() | reach.report() | {"saturated_share": probe.share()}
         report["notes"] = notes(report, watch.clip_norm)
         return Measurement(self.epoch, train_loss, valid, perf_counter() - start, report)
 
-    def _train(self, watch: GradientWatch) -> float:
+    def _train(self, watch: GradientWatch, reach: ReachProbe) -> float:
         """All steps of one epoch; the mean loss of its examples."""
         self.model.train()
         order = self._order(self.epoch)
@@ -162,6 +163,7 @@ class Training:
         steps = range(first, first + len(order))
         total = torch.zeros((), dtype=torch.float64, device=self._data.device)
         for step, indices, rate in zip(steps, order, self._learning_rates(steps), strict=True):
+            self._gradients.probe = reach if step == steps[-1] else None
             loss, gradient = self._gradients.of(self._examples.batch(indices), step)
             total.add_(loss, alpha=len(indices))
             if self._data.device.type == "cpu":  # a GPU would have to be waited for

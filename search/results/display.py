@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from search.results.cells import count, interval, number, p_value, probability, seconds
+from search.results.health import health_notes
 from search.results.pairs import PairVerdict, beats_next
 from search.results.standing import Standing, best_first, standings
 from search.results.statistics import BEATS_SEEDS
@@ -56,11 +57,11 @@ def pair_block(summary: StudySummary) -> Block:
 def trial_block(summary: StudySummary) -> Block:
     """A study's trials, best first, without their settings."""
     headings = ["trial", "family", "state", "finalist of", "seed", f"valid {summary.metric or ''}"]
-    headings += ["epoch", "epochs", "parameters", "training", "cause"]
+    headings += ["epoch", "epochs", "parameters", "training", "cause", "notes"]
     return Block(
         title=title(summary),
         headings=headings,
-        words=frozenset({"family", "state", "cause"}),
+        words=frozenset({"family", "state", "cause", "notes"}),
         cells=[_trial_cells(trial) for trial in best_first(summary)],
     )
 
@@ -123,6 +124,7 @@ def _trial_cells(trial: TrialSummary) -> list[str]:
         count(trial.parameters),
         seconds(trial.train_seconds),
         (trial.cause or "").partition("\n")[0],
+        "; ".join(trial.notes),
     ]
 
 
@@ -138,4 +140,6 @@ def _notes(summary: StudySummary, places: list[Standing]) -> list[str]:
             notes[0] += f" {OVER_EXAMPLES.capitalize()}: over seeds and test examples."
         if seeds[-1] >= BEATS_SEEDS:
             notes.append("Families that share a letter cannot be told apart.")
-    return [*notes, *Verdict.over(summary, places).sentences] if summary.trials else notes
+    if not summary.trials:
+        return notes
+    return [*notes, *Verdict.over(summary, places).sentences, *health_notes(summary)]

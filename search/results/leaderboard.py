@@ -106,6 +106,7 @@ TRIAL_COLUMNS: dict[str, type] = {
     "parameters": int,
     "train_seconds": float,
     "cause": str,
+    "notes": str,
 }
 
 
@@ -273,6 +274,7 @@ def _trial_row(summary: StudySummary, trial: TrialSummary) -> Row:
         "parameters": trial.parameters,
         "train_seconds": trial.train_seconds,
         "cause": trial.cause,
+        "notes": "; ".join(trial.notes) or None,
         **dict(_settings(json.loads(trial.config), "config")),
     }
 

@@ -21,6 +21,7 @@ class TrialSummary:
         epochs: The furthest epoch trained.
         train_seconds: Of all epochs, those trained again after an interruption included.
         test: The value on the test split (finalists only).
+        notes: What the newest report says of gradients, a sentence each.
         reported: Attempt and epoch of the newest report; what is older is a duplicate.
         leased: Attempt and epoch of the newest lease, likewise.
     """
@@ -38,6 +39,7 @@ class TrialSummary:
     train_seconds: float = 0.0
     cause: str | None = None
     test: float | None = None
+    notes: list[str] = field(default_factory=list)
     reported: tuple[int, int] = (-1, -1)
     leased: tuple[int, int] = (-1, -1)
 
@@ -147,6 +149,7 @@ def _reported(summary: StudySummary, event: Event) -> None:
     trial.epochs = max(trial.epochs, event["epoch"])
     trial.parameters = event.get("parameters", trial.parameters)
     trial.train_seconds += event["seconds"]
+    trial.notes = list(event.get("diagnostics", {}).get("notes", []))
     value = event["value"]
     if value is None:  # not finite
         return

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from search.results.cells import count, number, seconds
+from search.results.health import health_notes
 from search.results.summary import Event, StudySummary, TrialSummary
 from search.results.tables import Block, to_terminal
 from search.study import Study
@@ -178,7 +179,8 @@ def _cells(summary: StudySummary, family: str) -> list[str]:
 
 def _notes(summary: StudySummary) -> list[str]:
     causes = [trial.cause for trial in summary.trials.values() if trial.state == State.failed]
-    return [f"The last failure: {causes[-1]}"] if causes else []
+    failure = [f"The last failure: {causes[-1]}"] if causes else []
+    return [*failure, *health_notes(summary)]
 
 
 def _best(summary: StudySummary, trials: Iterable[TrialSummary]) -> TrialSummary | None:

@@ -39,6 +39,8 @@ def leased(trial: int, attempt: int, epoch: int) -> Event:
 def reported(trial: int, attempt: int, epoch: int, value: float | None) -> Event:
     measured = {"accuracy": value, "log_loss": value}
     known = {"value": value, "valid": measured, "train_loss": 0.123456789}
+    if value is not None and value > 0.5:
+        known["diagnostics"] = {"notes": ["gradients vanish: a gets 0", "gradients explode: b"]}
     return of_trial("reported", trial, attempt, epoch, **known, seconds=0.5, parameters=100 + trial)
 
 

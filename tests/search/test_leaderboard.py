@@ -30,7 +30,7 @@ CONTRACT = (
 )
 TRIAL_CONTRACT = (
     "study,benchmark,trial,family,state,finalist,seed,valid_best,valid_epoch,epochs,parameters,"
-    "train_seconds,cause"
+    "train_seconds,cause,notes"
 )
 
 Event = dict[str, Any]
@@ -174,6 +174,7 @@ def test_by_trial(tmp_path: Path) -> None:
         "parameters": 102,
         "train_seconds": 2.0,
         "cause": None,
+        "notes": None,
         "config.model.name": "gru",
         "config.model.hidden_size": 24,
         "config.model.layers.0.name": "a",

@@ -11,7 +11,7 @@ from trainers.backbone import Backbone
 from trainers.batching import DeviceData
 from trainers.catalog import family_space
 from trainers.dataset import Dataset, Sequences, Split
-from trainers.diagnostics import GradientWatch, SaturationProbe, notes
+from trainers.diagnostics import GradientWatch, ReachProbe, SaturationProbe, notes
 from trainers.heads import PerStep
 from trainers.loop import Diverged, Training
 from trainers.models import MODELS
@@ -44,7 +44,8 @@ class Chain(Backbone):
         return SearchSpace({})
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return torch.tanh(self.second(torch.tanh(self.first(x)) * self.gain)) * mask[..., None]
+        y = torch.tanh(self.second(torch.tanh(self.first(x)) * self.gain)) * mask[..., None]
+        return y.cumsum(1) / torch.arange(1, x.shape[1] + 1)[:, None]
 
 
 def training(data: DeviceData, family: type[Backbone] = Chain, **settings: float) -> Training:
@@ -118,7 +119,7 @@ def test_more_than_half_of_the_steps_must_be_clipped(clipped, told):
     report = watch.report()
     assert report["clipped_share"] == clipped / 10
     assert report["largest_gradient_norm"] == 2.0
-    report["gradient_norms"] = {"a": 1.0, "b": 1.0}
+    report |= {"gradient_norms": {"a": 1.0, "b": 1.0}, **ReachProbe().report()}
     assert bool(notes(report, 1.0)) == told
     assert "reached a norm of 2" in watch.describe()
 
