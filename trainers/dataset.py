@@ -8,6 +8,7 @@ import numpy as np
 from trainers.tasks import Task, task_from_json
 
 SPLITS = ("train", "valid", "test")
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,18 @@ class Sequences:
         if not len(self.starts):
             raise ValueError("there must be at least one example, got none")
         self._check_examples()
-        if self.values.dtype.kind == "f" and not np.isfinite(self.values).all():
-            step = int(np.argwhere(~np.isfinite(self.values))[0][0])
-            raise ValueError(f"every value must be finite, got {self.values[step]} at step {step}")
+        if self.values.dtype.kind == "f":
+            self._check_values()
+
+    def _check_values(self) -> None:
+        """Models compute in float32, where a larger number would be infinite."""
+        fits = np.abs(self.values) <= LARGEST  # false for NaN
+        if not fits.all():
+            step = int(np.argwhere(~fits)[0][0])
+            raise ValueError(
+                f"every value must be finite and at most {LARGEST:.1e}, got {self.values[step]} "
+                f"at step {step}"
+            )
 
     def _check_examples(self) -> None:
         ends = self.starts + self.lengths

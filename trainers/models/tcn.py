@@ -74,6 +74,8 @@ class TCN(Backbone):
 
     Args:
         num_layers: Levels, each of two convolutions.
+        kernel_size: Taps of each convolution. It may be longer than a sequence: what lies beyond
+            the ends counts as 0, so that taps which only meet that neither change nor learn.
         centred: See as far ahead as back; only where the task is not causal.
 
     Attributes:
