@@ -1,7 +1,7 @@
 """The conformance suite of backbones: ours pass it in the tests, yours under `seqtune check`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, cast
 
@@ -20,6 +20,7 @@ from spaces import (
 )
 from trainers import promises
 from trainers.backbone import Backbone
+from trainers.device import full_precision
 from trainers.promises import Case, Promise
 
 WIDEST: Final = 32
@@ -72,27 +73,34 @@ class Finding:
     message: str
 
 
-def check_family(family: type[Backbone], *, draws: int = 3, seed: int = 0) -> list[Finding]:
+def check_family(
+    family: type[Backbone], *, draws: int = 3, seed: int = 0, device: str = "cpu"
+) -> list[Finding]:
     """Try every promise on the default, smallest and largest settings and on random ones.
 
     Args:
         draws: How many random settings, for causal tasks and as many again for others.
+        device: Where, in torch's words.
 
     Returns:
         At most one finding for each check and kind of task; empty if all is well.
     """
     return [
-        finding for name in CHECKS for finding in try_check(name, family, draws=draws, seed=seed)
+        finding
+        for name in CHECKS
+        for finding in try_check(name, family, draws=draws, seed=seed, device=device)
     ]
 
 
-def try_check(name: str, family: type[Backbone], *, draws: int = 3, seed: int = 0) -> list[Finding]:
+def try_check(
+    name: str, family: type[Backbone], *, draws: int = 3, seed: int = 0, device: str = "cpu"
+) -> list[Finding]:
     """The findings of one check, see `check_family`."""
     check = CHECKS[name]
     findings = []
     for causal in (True, False):
         for case in cases(family, causal, draws if check.everywhere else None, seed):
-            problems = _problems(check.promise, case)
+            problems = _problems(check.promise, replace(case, device=device))
             if problems:
                 where = f"{case.name} {case.settings}, {'' if causal else 'not '}causal"
                 message = f"{'; '.join(problems)} ({where})"
@@ -129,6 +137,7 @@ def _cut(space: SearchSpace, settings: Config) -> Config:
 
 def _problems(promise: Promise, case: Case) -> list[str]:
     try:
-        return list(promise(case))
+        with full_precision(case.device):
+            return list(promise(case))
     except Exception as error:
         return [f"it raised {type(error).__name__}: {error}"]

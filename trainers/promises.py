@@ -3,7 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -27,37 +27,42 @@ class Case:
 
     Attributes:
         name: Where in the space it lies, such as "smallest".
+        device: Where it is tried, in torch's words.
     """
 
     family: type[Backbone]
     causal: bool
     name: str
     settings: dict[str, Any]
+    device: str = "cpu"
 
     def build(self, seed: int = 0, dtype: torch.dtype = torch.float64) -> Backbone:
         """A fresh instance, ready to be used and not to be trained."""
         with torch_randomness(key(seed, "weights")):
             backbone = self.family(INPUT_SIZE, causal=self.causal, **self.settings)
-        return backbone.to(dtype).eval()
+        return backbone.to(self.device, dtype).eval()
+
+    def noise(self, *shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+        """Normal numbers, the same each time and everywhere."""
+        numbers = torch.randn(shape, generator=generator(key(seed, "noise")), dtype=dtype)
+        return numbers.to(self.device)
+
+    def ragged_batch(self, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Sequences of several lengths, padded with large numbers so that a look at them shows."""
+        lengths = torch.tensor(LENGTHS, device=self.device)
+        mask = torch.arange(max(LENGTHS), device=self.device) < lengths.unsqueeze(1)
+        x = self.noise(*mask.shape, INPUT_SIZE, seed=seed)
+        x = torch.where(mask.unsqueeze(2), x, 30.0 * self.noise(*x.shape, seed=seed + 1))
+        check_inputs(x, mask)
+        return x, mask
+
+    def whole(self, batch_size: int, steps: int) -> Tensor:
+        """The mask of sequences without padding."""
+        return torch.ones(batch_size, steps, dtype=torch.bool, device=self.device)
 
 
 Promise = Callable[[Case], Iterator[str]]
 """Tries a case, and gives in words what is wrong with it."""
-
-
-def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Normal numbers, the same each time."""
-    return torch.randn(shape, generator=generator(key(seed, "noise")), dtype=dtype)
-
-
-def ragged_batch(seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Sequences of several lengths, padded with large numbers so that a look at them shows."""
-    lengths = torch.tensor(LENGTHS)
-    mask = torch.arange(max(LENGTHS)) < lengths.unsqueeze(1)
-    x = noise(*mask.shape, INPUT_SIZE, seed=seed)
-    x = torch.where(mask.unsqueeze(2), x, 30.0 * noise(*x.shape, seed=seed + 1))
-    check_inputs(x, mask)
-    return x, mask
 
 
 def keywords(case: Case) -> Iterator[str]:
@@ -87,7 +92,7 @@ def refuses_nonsense(case: Case) -> Iterator[str]:
     for name, node in case.family.space(case.causal).children.items():
         if not isinstance(node, Int) or node.low < 1:
             continue
-        nonsense = Case(case.family, case.causal, case.name, case.settings | {name: 0})
+        nonsense = replace(case, settings=case.settings | {name: 0})
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -102,7 +107,7 @@ def refuses_nonsense(case: Case) -> Iterator[str]:
 
 def shapes(case: Case) -> Iterator[str]:
     """(batch, time, output_size) and a summary (batch, output_size), finite, while training too."""
-    x, mask = ragged_batch()
+    x, mask = case.ragged_batch()
     backbone = case.build()
     for training in (False, True):
         backbone.train(training)
@@ -120,7 +125,7 @@ def shapes(case: Case) -> Iterator[str]:
 
 def ignores_padding(case: Case) -> Iterator[str]:
     """Padding and neighbours in the batch change nothing, and outputs at padding are 0."""
-    x, mask = ragged_batch()
+    x, mask = case.ragged_batch()
     backbone = case.build()
     y = backbone(x, mask)
     summary = backbone.summary(y, mask)
@@ -142,12 +147,12 @@ def ignores_future(case: Case) -> Iterator[str]:
     if not case.causal:
         return
     steps = 12
-    x, mask = noise(2, steps, INPUT_SIZE), torch.ones(2, steps, dtype=torch.bool)
+    x, mask = case.noise(2, steps, INPUT_SIZE), case.whole(2, steps)
     backbone = case.build()
     y = backbone(x, mask)
     for now in (0, 1, 5, steps - 2):
         other = x.clone()
-        other[:, now + 1 :] = 30.0 * noise(2, steps - now - 1, INPUT_SIZE, seed=now + 1)
+        other[:, now + 1 :] = 30.0 * case.noise(2, steps - now - 1, INPUT_SIZE, seed=now + 1)
         off = (backbone(other, mask)[:, : now + 1] - y[:, : now + 1]).abs().max()
         if off > 1e-10:
             yield f"inputs after step {now} change outputs up to step {now} by {off:.1e}"
@@ -155,10 +160,10 @@ def ignores_future(case: Case) -> Iterator[str]:
 
 def every_parameter_learns(case: Case) -> Iterator[str]:
     """No parameter is without a gradient."""
-    x, mask = ragged_batch()
+    x, mask = case.ragged_batch()
     backbone = case.build()
     y = backbone(x, mask)
-    (y * noise(*y.shape, seed=7)).sum().backward()
+    (y * case.noise(*y.shape, seed=7)).sum().backward()
     for name, parameter in backbone.named_parameters():
         if parameter.grad is None or not parameter.grad.abs().max() > 0:
             yield f"parameter {name} gets no gradient"
@@ -166,7 +171,7 @@ def every_parameter_learns(case: Case) -> Iterator[str]:
 
 def repeats(case: Case) -> Iterator[str]:
     """The same seed gives the same numbers, and the same dropout."""
-    x, mask = ragged_batch()
+    x, mask = case.ragged_batch()
     outputs = []
     for _ in range(2):
         backbone = case.build(seed=3).train()
@@ -179,7 +184,7 @@ def repeats(case: Case) -> Iterator[str]:
 
 def saves_and_loads(case: Case) -> Iterator[str]:
     """`state_dict` holds all that decides the outputs."""
-    x, mask = ragged_batch()
+    x, mask = case.ragged_batch()
     saved, loaded = case.build(seed=1), case.build(seed=2)
     loaded.load_state_dict(saved.state_dict())
     if not torch.equal(saved(x, mask), loaded(x, mask)):
@@ -192,8 +197,8 @@ def streams(case: Case) -> Iterator[str]:
         return
     for dtype, tolerance in ((torch.float64, 1e-8), (torch.float32, 1e-4)):
         backbone = case.build(dtype=dtype)
-        x = noise(2, sum(CHUNKS), INPUT_SIZE, dtype=dtype)
-        full = backbone(x, torch.ones(x.shape[:2], dtype=torch.bool))
+        x = case.noise(2, sum(CHUNKS), INPUT_SIZE, dtype=dtype)
+        full = backbone(x, case.whole(*x.shape[:2]))
         state = backbone.initial_state(2)
         form = {name: value.shape for name, value in state.items()}
         parts = []
@@ -211,11 +216,11 @@ def streams(case: Case) -> Iterator[str]:
 def memorises(case: Case) -> Iterator[str]:
     """With regularisation off it learns to tell eight random sequences apart."""
     lengths = torch.tensor([5, 6, 7, 8] * 2)
-    mask = torch.arange(8) < lengths.unsqueeze(1)
-    x, labels = noise(8, 8, INPUT_SIZE, dtype=torch.float32), torch.arange(8)
+    mask = (torch.arange(8) < lengths.unsqueeze(1)).to(case.device)
+    x, labels = case.noise(8, 8, INPUT_SIZE, dtype=torch.float32), torch.arange(8).to(case.device)
     backbone = case.build(dtype=torch.float32)
     with torch_randomness(2):
-        head = nn.Linear(backbone.output_size, 8)
+        head = nn.Linear(backbone.output_size, 8).to(case.device)
     optimizer = torch.optim.Adam([*backbone.parameters(), *head.parameters()], 5e-3)
     for _ in range(300):
         loss = F.cross_entropy(head(backbone.summary(backbone(x, mask), mask)), labels)
@@ -235,19 +240,27 @@ def streams_at_all(case: Case) -> Iterator[str]:
 
 def draws_by_key(case: Case) -> Iterator[str]:
     """While training it should draw no numbers from torch's own stream."""
-    x, mask = ragged_batch()
+    x, mask = case.ragged_batch()
     backbone = case.build().train()
     with torch_randomness(1):
-        before = torch.get_rng_state()
+        before = _streams_of_randomness(case)
         backbone(x, mask)
-        if not torch.equal(before, torch.get_rng_state()):
+        if not torch.equal(before, _streams_of_randomness(case)):
             yield "it draws from torch's generator; `Dropout` of trainers.models.layers does not"
+
+
+def _streams_of_randomness(case: Case) -> Tensor:
+    """The states of torch's own generators, in one tensor on the CPU."""
+    states = [torch.get_rng_state()]
+    if torch.device(case.device).type == "cuda":
+        states.append(torch.cuda.get_rng_state(case.device))
+    return torch.cat(states)
 
 
 def fuses(case: Case) -> Iterator[str]:
     """Several instances should run as one under `torch.func.vmap`, without a fallback to loops."""
     members = [case.build(seed=seed).train() for seed in (1, 2)]
-    batches = [ragged_batch(seed) for seed in (3, 4)]
+    batches = [case.ragged_batch(seed) for seed in (3, 4)]
     for seed, member in enumerate(members):
         set_dropout_step(member, seed=seed, step=1)
     alone = torch.stack([member(*batch) for member, batch in zip(members, batches, strict=True)])
