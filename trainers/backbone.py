@@ -76,7 +76,8 @@ class Backbone(nn.Module, ABC):
         """Go on from `state`; chunk after chunk gives what `forward` gives at once.
 
         Args:
-            x: (batch, time, input_size), all of it real, at least one step.
+            x: (batch, time, input_size), at least one step. All of it is real, but for what
+                follows the end of a sequence: what comes of that, state included, is dropped.
 
         Returns:
             (batch, time, output_size) and the state after the last step.

@@ -40,6 +40,9 @@ def run(
     id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN")] = None,
     target: Columns = None,
     text: Column = None,
+    level: Annotated[
+        str | None, typer.Option(help="What a language model foretells: word or character.")
+    ] = None,
     group: Column = None,
     horizon: Annotated[int | None, typer.Option(help="Steps to forecast.")] = None,
     families: Annotated[str | None, typer.Option(metavar="A,B,...", help="Who competes.")] = None,

@@ -19,6 +19,7 @@ KEYS = {
     "id_": "data.id",
     "target": "data.target",
     "text": "data.text",
+    "level": "data.level",
     "group": "data.group",
     "horizon": "data.horizon",
     "families": "families",

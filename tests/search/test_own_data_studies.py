@@ -55,6 +55,17 @@ def test_flags_make_a_study_of_own_data(tmp_path: Path, monkeypatch: pytest.Monk
     assert any("40" in line for line in problem.account)
 
 
+def test_flags_make_a_study_of_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "corpus.txt").write_text("To be or not to be\n" * 60)
+    monkeypatch.chdir(tmp_path)
+    given = {"data_data": ["corpus.txt"], "data_task": "language_modelling"}
+    for level, metric in (("character", "bits_per_character"), ("word", "perplexity")):
+        problem = Problem.of(requested_study(None, options(**given, data_level=level)))
+        assert problem.metric.name == metric
+        assert any(f"level: {level}" in line for line in problem.account)
+        assert "bptt_steps" in problem.spaces["gru"].children["training"].children
+
+
 def test_files_of_a_study_lie_beside_it_and_survive_its_text(tmp_path: Path) -> None:
     steps(tmp_path)
     file = tmp_path / "study.toml"

@@ -163,6 +163,24 @@ def test_parts_of_a_batch_carry_their_lanes_on(parts):
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-7)
 
 
+class Cramped(GRU):
+    """A GRU that has room for two rows only."""
+
+    def advance(self, x, state):
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory (not really)")
+        return super().advance(x, state)
+
+
+def test_lanes_that_do_not_fit_in_memory_are_parted():
+    roomy, cramped = (training_of(family, batch_size=7, dropout=0.0) for family in (GRU, Cramped))
+    for _ in range(2):
+        expected, found = roomy.run_epoch(), cramped.run_epoch()
+        assert found.train_loss == pytest.approx(expected.train_loss, rel=1e-3)
+        assert found.valid == pytest.approx(expected.valid, rel=1e-3)
+    assert cramped._gradients.parts == 4
+
+
 class Fresh(GRU):
     """A GRU that does not say how to go on."""
 
@@ -184,10 +202,10 @@ def dataset(copies: int = 3) -> Dataset:
     return Dataset("made up", TASK, split(700, 0), split(300, 1), split(300, 2), {})
 
 
-def training_of(family: type[Backbone], **settings: float) -> Training:
-    return Training(
-        family, configuration("gru", **settings), DeviceData(dataset()), seed=0, epochs=6
-    )
+def training_of(family: type[Backbone], *, dropout: float = 0.1, **settings: float) -> Training:
+    config = configuration("gru", **settings)
+    config["model"]["dropout"] = dropout
+    return Training(family, config, DeviceData(dataset()), seed=0, epochs=6)
 
 
 def test_only_a_carried_state_knows_what_was_before_the_window():

@@ -13,6 +13,7 @@ from trainers.own_data.archives import archive_data
 from trainers.own_data.description import OwnData
 from trainers.own_data.files import KINDS, kind_of
 from trainers.own_data.forecasting import forecasting_data
+from trainers.own_data.plain_text import text_data
 from trainers.own_data.tagging import tagging_data
 from trainers.own_data.texts import line_data, table_data
 
@@ -27,6 +28,7 @@ READERS: Final[dict[tuple[str, str], Callable[[OwnData], Dataset]]] = {
     ("regression", "ts"): archive_data,
     ("tagging", "tags"): tagging_data,
     ("tagging", "lines"): tagging_data,
+    ("language_modelling", "lines"): text_data,
 }
 
 

@@ -7,7 +7,8 @@ from typing import Any, Final, Self
 
 from spaces import did_you_mean
 
-TASKS: Final = ("forecasting", "classification", "regression", "tagging")
+TASKS: Final = ("forecasting", "classification", "regression", "tagging", "language_modelling")
+LEVELS: Final = ("word", "character")
 ONLY_FOR: Final = {
     "time": {"forecasting", "classification", "regression"},
     "id": {"forecasting", "classification", "regression"},
@@ -18,6 +19,7 @@ ONLY_FOR: Final = {
     "look_back": {"forecasting"},
     "season": {"forecasting"},
     "text": {"classification", "regression", "tagging"},
+    "level": {"language_modelling"},
 }
 
 
@@ -36,6 +38,7 @@ class OwnData:
         covariates: In forecasting, columns known up to now; else the features of a step.
         future_covariates: In forecasting, columns known ahead.
         text: The column of the text, or of the words to tag.
+        level: In language modelling, what a token is: "word" or "character"; words if None.
         group: Examples of one group come into one split.
         horizon: In forecasting, steps asked for.
         look_back: In forecasting, steps seen.
@@ -58,6 +61,7 @@ class OwnData:
     covariates: tuple[str, ...] = ()
     future_covariates: tuple[str, ...] = ()
     text: str | None = None
+    level: str | None = None
     group: str | None = None
     horizon: int | None = None
     look_back: int | None = None
@@ -88,6 +92,9 @@ class OwnData:
             raise ValueError(
                 "`horizon` must be given for forecasting: the number of steps asked for"
             )
+        if self.level not in (None, *LEVELS):
+            hint = did_you_mean(str(self.level), set(LEVELS))
+            raise ValueError(f"`level` must be word or character, got {self.level!r}{hint}")
         if self.valid or self.test:
             self.refuse(["group"], "where `valid` or `test` are files of their own")
         self._check_roles()
@@ -174,7 +181,7 @@ def _fitting(key: str, value: object) -> object:
         if isinstance(values, list | tuple) and all(isinstance(one, str) for one in values):
             return tuple(values)
         raise ValueError(f"`{key}` must be text or a list of text, got {value!r}")
-    if key in ("task", "time", "id", "text", "group"):
+    if key in ("task", "time", "id", "text", "level", "group"):
         types: tuple[type, ...] = (str,)
         words = "text"
     elif key.endswith("_share"):
