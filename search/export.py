@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from search.problem import Problem
 from search.results.index import summarize
 from search.results.standing import Standing, standings
 from search.results.summary import StudySummary, TrialSummary
+from search.store.behaviour import write_behaviour
 from search.store.log import read_events
 from search.store.sources import stored_sources
 from search.store.store import ENVIRONMENT, checkpoint_path, read_study
@@ -17,10 +20,11 @@ from search.terminal.extras import load_extra
 from search.trial import State
 from spaces import did_you_mean
 from trainers.batching import DeviceData
+from trainers.behaviour import behaviour
 from trainers.card import Numbers, OnnxModels, OverSeeds
 from trainers.export import export
 from trainers.loop import Training
-from trainers.model import build_model
+from trainers.model import SequenceModel, build_model
 from trainers.recipe import Recipe, Source
 
 BEST = "best"
@@ -70,16 +74,53 @@ def export_trial(
         ValueError: There is no such trial, or none that is complete; or it cannot be said in ONNX.
         OSError: A file cannot be read or written; checkpoints of most trials are not kept.
     """
+    return _export(directory, folder, choose, onnx=onnx).trial
+
+
+def export_winner(directory: Path) -> TrialSummary:
+    """Export the winner to `best`, and keep what it does over the time of an example.
+
+    Raises:
+        ValueError: No trial is complete.
+        OSError: A file cannot be read or written.
+    """
+    done = _export(directory, directory / BEST, winner)
+    valid = DeviceData(done.problem.dataset).valid
+    with suppress(RuntimeError):  # a model of one's own through which no gradient flows
+        write_behaviour(
+            directory, done.trial.family, behaviour(done.model(), valid, done.problem.task)
+        )
+    return done.trial
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A trial that was exported, and what it was made of."""
+
+    trial: TrialSummary
+    problem: Problem
+    weights: Mapping[str, Any]
+
+    def model(self) -> SequenceModel:
+        """With the weights that were exported."""
+        family = self.problem.families[self.trial.family]
+        config = json.loads(self.trial.config)
+        model = build_model(family, config, self.problem.task, seed=self.trial.seed)
+        model.load_state_dict(self.weights)
+        return model
+
+
+def _export(directory: Path, folder: Path, choose: Choose, *, onnx: bool = False) -> Exported:
     study, summary = read_study(directory), summarize(directory)
     trial, over_seeds = choose(summary)
     problem = Problem.of(study, stored_sources(directory))
     training = _trained(trial, study, problem, checkpoint_path(directory, trial.trial))
-    weights = training.best_weights()
+    exported = Exported(trial, problem, training.best_weights())
     export(
         folder,
         recipe=_recipe(trial, study, problem),
         dataset=problem.dataset,
-        weights=weights,
+        weights=exported.weights,
         numbers=Numbers(
             metric=problem.metric,
             valid=training.best_value,
@@ -90,9 +131,9 @@ def export_trial(
             test_over_seeds=over_seeds,
         ),
         environment=json.loads((directory / ENVIRONMENT).read_text("utf-8")),
-        onnx=_onnx(trial, problem, weights) if onnx else None,
+        onnx=_onnx(exported) if onnx else None,
     )
-    return trial
+    return exported
 
 
 def winner(summary: StudySummary) -> tuple[TrialSummary, OverSeeds | None]:
@@ -185,14 +226,11 @@ def _trained(trial: TrialSummary, study: Study, problem: Problem, checkpoint: Pa
     return training
 
 
-def _onnx(trial: TrialSummary, problem: Problem, weights: Mapping[str, Any]) -> OnnxModels:
+def _onnx(exported: Exported) -> OnnxModels:
     """The best weights as ONNX, tried on inputs of the validation split."""
     module = load_extra("trainers.onnx_export", "onnx")
-    dataset = problem.dataset
-    config = json.loads(trial.config)
-    model = build_model(problem.families[trial.family], config, dataset.task, seed=trial.seed)
-    model.load_state_dict(weights)
-    models: OnnxModels = module.to_onnx(model, DeviceData(dataset).valid)
+    valid = DeviceData(exported.problem.dataset).valid
+    models: OnnxModels = module.to_onnx(exported.model(), valid)
     return models
 
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from search.insight.criticism import criticism
+from search.report.behaving import behaviour_section
 from search.report.drawing import family_colours
 from search.report.mattering import mattering_section
 from search.report.sections import (
@@ -31,6 +32,7 @@ from search.results.history import History, read_history
 from search.results.planned import against_plan
 from search.results.standing import standings
 from search.results.verdict import Verdict
+from search.store.behaviour import read_behaviour
 from search.store.environment import installed_version
 from search.store.store import ENVIRONMENT, STUDY
 
@@ -101,6 +103,7 @@ def _sections(directory: Path, found: Findings) -> list[Section]:
         settings_section(found),
         mattering_section(directory, found),
         size_section(found),
+        behaviour_section(read_behaviour(directory)),
         criticism_section(criticism(directory)),
         repetition_section(
             _commands(directory, environment), _about(environment), _text(directory / STUDY)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.export import BEST, export_trial, winner
+from search.export import BEST, export_winner
 from search.insight.criticism import criticism
 from search.insight.next_study import next_study
 from search.results.leaderboard import Leaderboard
@@ -47,7 +47,7 @@ def launch(
         say(errors, f"no trial of {directory} completed{cause}")
         return NOTHING_COMPLETE
     say(console, Leaderboard(directory).text())
-    best = export_trial(directory, directory / BEST, winner)
+    best = export_winner(directory)
     say(console, f"The best model, trial {best.trial} ({best.family}), is in {directory / BEST}")
     (directory / NEXT).write_text(next_study(directory), encoding="utf-8")
     for sentence in criticism(directory):
