@@ -56,12 +56,8 @@ def dry_run(family: type[Backbone], config: Config, dataset: Dataset, *, device:
         ValueError: The configuration cannot be built.
         MemoryError, RuntimeError: Not even a single example fits into the memory.
     """
-    batch_size, examples = config["training"]["batch_size"], len(dataset.train)
-    share = min(STEPS * batch_size / examples, 1.0)
-    sliver = replace(
-        dataset, train=_sample(dataset.train, share), valid=_sample(dataset.valid, share)
-    )
-    data = DeviceData(sliver, device)
+    share = min(STEPS * _examples_of_a_step(config["training"], dataset) / len(dataset.train), 1.0)
+    data = DeviceData(_sliver(dataset, share), device)
     gpu = data.device.type == "cuda"
     if gpu:
         free_memory()
@@ -123,11 +119,26 @@ class Held:
         self.tensor = tensor
 
 
-def _sample(split: Split, share: float) -> Split:
-    """A share of the examples, at least one, spread over all of the split."""
-    examples = len(split)
-    taken = max(round(share * examples), 1)
-    return split.select((np.arange(taken) * examples) // taken)
+def _examples_of_a_step(settings: Config, dataset: Dataset) -> float:
+    """How many there are in a batch, or passages in the windows of all lanes."""
+    if not dataset.task.streams:
+        return float(settings["batch_size"])
+    steps = settings["batch_size"] * settings["bptt_steps"]
+    return float(steps / dataset.train.inputs.lengths.mean())
+
+
+def _sliver(dataset: Dataset, share: float) -> Dataset:
+    """A share of the examples, at least one of each split, spread over all of it.
+
+    Of streams the beginning: scattered passages would be short streams, read side by side.
+    """
+
+    def part(split: Split) -> Split:
+        examples = len(split)
+        taken = np.arange(max(round(share * examples), 1))
+        return split.select(taken if dataset.task.streams else taken * examples // len(taken))
+
+    return replace(dataset, train=part(dataset.train), valid=part(dataset.valid))
 
 
 def _epoch_seconds(training: Training) -> float:

@@ -68,3 +68,27 @@ def test_what_autograd_keeps_is_counted_once_and_until_it_is_given_back() -> Non
             x = weight.exp()  # keeps its result
             (x * x).sum().backward()  # keeps it again
     assert kept.peak == 400
+
+
+def test_windows_of_a_stream_are_as_long_as_in_training(
+    load_once: Callable[[str], Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passages that follow one another, as many as fill the windows of two steps."""
+    text = load_once("ptb_char")
+    slivers: list[Dataset] = []
+
+    def seen(dataset: Dataset, device: str) -> DeviceData:
+        slivers.append(dataset)
+        return DeviceData(dataset, device)
+
+    monkeypatch.setattr("trainers.dry_run.DeviceData", seen)
+    config = config_of("gru", text, batch_size=16, bptt_steps=200)
+    cost = dry_run(MODELS["gru"], config, text, device="cpu")
+    (sliver,) = slivers
+    assert len(sliver.train) == round(2 * 16 * 200 / 128)
+    windows = DeviceData(sliver).train.cut(16, 200)
+    assert windows.lengths.max() == 200
+    assert len(list(windows.order(16))) == 2
+    share = len(sliver.train) / len(text.train)
+    assert len(sliver.valid) == max(1, round(share * len(text.valid)))
+    assert cost.epoch_seconds > 1

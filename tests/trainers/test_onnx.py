@@ -24,7 +24,7 @@ from trainers.models.stack import MIXERS
 from trainers.onnx_export import to_onnx
 from trainers.onnx_parts import for_onnx
 from trainers.recipe import Recipe
-from trainers.tasks import Classification, Forecasting, Tagging, Task
+from trainers.tasks import Classification, Forecasting, LanguageModelling, Tagging, Task
 
 LENGTHS = (14, 12, 9, 13, 11)
 
@@ -140,6 +140,17 @@ def test_recurrences_are_operators_of_onnx(name: str, settings: dict[str, Any]) 
     model = built(name, task, {"model": settings})
     for names in model.named_parameters():
         torch.nn.init.normal_(names[1], std=0.3)  # biases and peepholes, too
+    models = converted(model, task)
+    assert models.streaming is not None
+    check_whole(models.whole, model, (1, 1), (4, 40))
+    check_stream(models.streaming, model, 2, [1, 30, 1])
+
+
+@pytest.mark.slow
+def test_a_language_model_whose_outputs_have_the_weights_of_its_embedding() -> None:
+    task = LanguageModelling(vocabulary=11)
+    settings = {"model": {"hidden_size": 16}, "head": {"embedding_size": 24}}
+    model = built("gru", task, settings)
     models = converted(model, task)
     assert models.streaming is not None
     check_whole(models.whole, model, (1, 1), (4, 40))
