@@ -43,7 +43,8 @@ class Sequences:
 
     def _check_values(self) -> None:
         """Models compute in float32, where a larger number would be infinite."""
-        fits = np.abs(self.values) <= LARGEST  # false for NaN
+        largest = min(LARGEST, float(np.finfo(self.values.dtype).max))
+        fits = np.abs(self.values) <= largest  # false for NaN
         if not fits.all():
             step = int(np.argwhere(~fits)[0][0])
             raise ValueError(

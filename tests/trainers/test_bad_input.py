@@ -68,9 +68,11 @@ def test_every_family_takes_a_single_step(name):
     assert model(torch.ones(2, 1, 3), torch.ones(2, 1, dtype=torch.bool)).isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_inputs_that_are_not_finite(value):
-    values = np.array([1.0, 2.0, value, 3.0], dtype=np.float32)
+def test_inputs_that_are_not_finite(value, dtype):
+    values = np.array([1.0, 2.0, value, 3.0], dtype=dtype)
+    Sequences.from_array(values[None, :2])
     words = r"every value must be finite and at most 3\.4e\+38, got -?(nan|inf) at step 2"
     with pytest.raises(ValueError, match=words):
         Sequences.from_array(values[None])
