@@ -8,6 +8,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from trainers.batch import Batch
+from trainers.constant_answers import constant_answers
 from trainers.dataset import Dataset, Sequences, Split
 from trainers.tasks import (
     Classification,
@@ -18,6 +19,7 @@ from trainers.tasks import (
     Regression,
     Tagging,
     Task,
+    Transduction,
 )
 from trainers.token_counts import Nats, counted_tokens
 
@@ -45,6 +47,15 @@ def baselines(dataset: Dataset) -> list[Baseline]:
     """
     if isinstance(dataset.task, LanguageModelling):
         return _token_baselines(dataset, dataset.task)
+    if isinstance(dataset.task, Transduction):
+        return [
+            Baseline(
+                name,
+                dataset.task.summarize(measure(dataset.valid)),
+                dataset.task.summarize(measure(dataset.test)),
+            )
+            for name, measure in constant_answers(dataset)
+        ]
     if dataset.task.name not in _PREDICTORS:
         raise ValueError(f"there is no trivial predictor for the task {dataset.task.name!r}")
     return [

@@ -8,6 +8,7 @@ from spaces import did_you_mean
 from trainers.benchmarks.benchmark import Benchmark
 from trainers.benchmarks.chaos import MackeyGlass
 from trainers.benchmarks.classification import BasicMotions, ItalyPowerDemand, JapaneseVowels
+from trainers.benchmarks.digit_strings import SpokenDigitsCTC
 from trainers.benchmarks.digits import DigitsPixels, DigitsRows
 from trainers.benchmarks.download import Progress, cache_folder
 from trainers.benchmarks.ett import ETTh1
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
         BasicMotions,
         ItalyPowerDemand,
         SpokenDigits,
+        SpokenDigitsCTC,
         RottenTomatoes,
         UDEnglishEWT,
         ETTh1,

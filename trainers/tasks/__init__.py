@@ -6,13 +6,16 @@ from typing import Any
 
 from spaces import did_you_mean
 from trainers.tasks.classes import Classification, ClassTask, EntityTagging, Tagging
+from trainers.tasks.ctc import CTC
 from trainers.tasks.forecasting import Forecasting
 from trainers.tasks.frames import MultilabelFrames
 from trainers.tasks.language_modelling import LanguageModelling
 from trainers.tasks.regression import Regression
 from trainers.tasks.task import Metric, Task
+from trainers.tasks.transduction import Transduction
 
 __all__ = [
+    "CTC",
     "TASKS",
     "ClassTask",
     "Classification",
@@ -24,6 +27,7 @@ __all__ = [
     "Regression",
     "Tagging",
     "Task",
+    "Transduction",
     "task_from_json",
 ]
 
@@ -37,6 +41,7 @@ TASKS: dict[str, type[Task]] = {
         MultilabelFrames,
         Forecasting,
         LanguageModelling,
+        CTC,
     )
 }
 
