@@ -8,7 +8,6 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from trainers.batch import Batch
-from trainers.constant_answers import constant_answers
 from trainers.dataset import Dataset, Sequences, Split
 from trainers.tasks import (
     Classification,
@@ -22,6 +21,7 @@ from trainers.tasks import (
     Transduction,
 )
 from trainers.token_counts import Nats, counted_tokens
+from trainers.trivial_answers import trivial_answers
 
 # From a split to what a head would say of each of its target steps: (steps, size), or
 # (steps, 1, size) where a head speaks of every step; (examples, steps, size) where of several.
@@ -54,7 +54,7 @@ def baselines(dataset: Dataset) -> list[Baseline]:
                 dataset.task.summarize(measure(dataset.valid)),
                 dataset.task.summarize(measure(dataset.test)),
             )
-            for name, measure in constant_answers(dataset)
+            for name, measure in trivial_answers(dataset)
         ]
     if dataset.task.name not in _PREDICTORS:
         raise ValueError(f"there is no trivial predictor for the task {dataset.task.name!r}")

@@ -22,6 +22,7 @@ from trainers.tasks import (
     Tagging,
     Task,
     Transduction,
+    Translation,
     task_from_json,
 )
 
@@ -34,6 +35,7 @@ EXAMPLES = {
     "forecasting": Forecasting(input_size=3, channels=2, horizon=2),
     "language_modelling": LanguageModelling(vocabulary=4, level="character"),
     "ctc": CTC(input_size=3, classes=4),
+    "translation": Translation(input_size=3, classes=4, longest=4),
 }
 BATCH, TIME, SIZE = 6, 5, 7
 
@@ -66,8 +68,9 @@ def make_outputs(task: Task, batch: Batch, random: torch.Generator) -> Tensor:
         torch.manual_seed(0)
         for parameter in head.parameters():
             torch.nn.init.normal_(parameter)
-    inputs = (batch.inputs,) if task.head_reads_inputs else ()
-    outputs: Tensor = head(y, batch.mask, y[:, -1], *inputs).detach()
+    more = [batch.inputs] if task.head_reads_inputs else []
+    more += [batch.targets] if task.head_reads_targets else []
+    outputs: Tensor = head(y, batch.mask, y[:, -1], *more).detach()
     return outputs
 
 

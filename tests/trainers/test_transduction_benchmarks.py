@@ -33,7 +33,7 @@ def labels(split: Split) -> int:
 
 
 @pytest.mark.parametrize("family", MODELS)
-@pytest.mark.parametrize("name", ["spoken_digits_ctc"])
+@pytest.mark.parametrize("name", ["spoken_digits_ctc", "multi30k_de_en"])
 def test_every_family_trains_on_it(name: str, family: str, load_once: LoadOnce) -> None:
     data = part(load_once(name), 8, 4)
     space = family_space(MODELS[family], data.task, len(data.train))
@@ -77,3 +77,34 @@ def test_options_of_the_strings() -> None:
         load_benchmark("spoken_digits_ctc", {"stacked_frames": 9})
     with pytest.raises(ValueError, match="`passes` must be from 1 to 100, got 0"):
         load_benchmark("spoken_digits_ctc", {"passes": 0})
+
+
+def test_pairs_of_captions_are_as_published(load_once: LoadOnce) -> None:
+    data = load_once("multi30k_de_en")
+    splits = (data.train, data.valid, data.test)
+    assert [len(split) for split in splits] == [29_000, 1_014, 1_000]
+    words = [labels(split) - len(split) for split in splits]  # without the ends
+    assert words == [377_534, 13_308, 12_968]
+    assert [int(split.inputs.lengths.sum()) for split in splits] == [360_706, 12_828, 12_103]
+    source, target = (data.preprocessing[f"{side}vocabulary"] for side in ("", "target_"))
+    task = data.task.to_json()
+    assert (len(source), len(target)) == (task["vocabulary"], task["classes"]) == (7_857, 5_919)
+    assert (target[0], target[-1]) == ("<unknown>", "<end>")
+    assert " ".join(target[word] for word in data.train.targets.example(0)) == (
+        "two young , white males are outside near many bushes . <end>"
+    )
+    assert " ".join(source[word] for word in data.train.inputs.example(0)) == (
+        "zwei junge weiße männer sind im freien in der nähe vieler büsche ."
+    )
+    for split in splits:
+        ends = split.targets.starts + split.targets.lengths - 1
+        assert set(np.flatnonzero(split.targets.values == 5_918)) == set(ends)
+    assert task["longest"] == data.train.targets.lengths.max() == 41
+
+
+def test_captions_have_a_floor(load_once: LoadOnce) -> None:
+    constant, copied = baselines(load_once("multi30k_de_en"))
+    assert constant.test["bleu"] == pytest.approx(0.46, abs=0.01)
+    assert copied.test["bleu"] == pytest.approx(0.24, abs=0.01)
+    assert constant.test["nats_per_token"] == copied.test["nats_per_token"]
+    assert constant.test["nats_per_token"] == pytest.approx(5.331, abs=1e-3)

@@ -15,6 +15,7 @@ from trainers.benchmarks.ett import ETTh1
 from trainers.benchmarks.grammar import EmbeddedReber
 from trainers.benchmarks.images import MNISTPermuted, MNISTPixels
 from trainers.benchmarks.language import PTBCharacter, PTBWord
+from trainers.benchmarks.multi30k import Multi30kDeEn
 from trainers.benchmarks.music import JSBChorales, Nottingham
 from trainers.benchmarks.speech import SpokenDigits
 from trainers.benchmarks.synthetic import Adding, CopyMemory, Parity
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
         SpokenDigitsCTC,
         RottenTomatoes,
         UDEnglishEWT,
+        Multi30kDeEn,
         ETTh1,
     )
 }

@@ -13,6 +13,7 @@ from trainers.tasks.language_modelling import LanguageModelling
 from trainers.tasks.regression import Regression
 from trainers.tasks.task import Metric, Task
 from trainers.tasks.transduction import Transduction
+from trainers.tasks.translation import Translation
 
 __all__ = [
     "CTC",
@@ -28,6 +29,7 @@ __all__ = [
     "Tagging",
     "Task",
     "Transduction",
+    "Translation",
     "task_from_json",
 ]
 
@@ -42,6 +44,7 @@ TASKS: dict[str, type[Task]] = {
         Forecasting,
         LanguageModelling,
         CTC,
+        Translation,
     )
 }
 

@@ -1,25 +1,27 @@
-"""What can be had without a model where answers are sequences: the same one for all inputs."""
+"""What can be had without a model where answers are sequences: the same for all, or a copy."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 from trainers.batch import Batch
 from trainers.dataset import Dataset, Sequences, Split
-from trainers.tasks import CTC, Transduction
+from trainers.tasks import CTC, Transduction, Translation
 from trainers.tasks.transduction import Labels
 
 # From a split to what `Transduction.measure` and `measure_answers` say of each of its examples.
 Measure = Callable[[Split], dict[str, np.ndarray]]
 
 
-def constant_answers(dataset: Dataset) -> Iterator[tuple[str, Measure]]:
-    """The most frequent sequence of train for all; surprise by the frequencies of its labels.
+def trivial_answers(dataset: Dataset) -> Iterator[tuple[str, Measure]]:
+    """The most frequent sequence of train for all, and in translation the words as they are.
 
-    Labels are drawn one by one, and an end is one more of them where the task has none of its own.
-    Of sequences that are equally frequent, the first counts.
+    Surprise is by the frequencies of the labels in train, as if they were drawn one by one; an end
+    is one more of them where the task has none of its own. Of sequences that are equally frequent,
+    the first counts.
     """
     task = dataset.task
     assert isinstance(task, Transduction)
@@ -29,10 +31,25 @@ def constant_answers(dataset: Dataset) -> Iterator[tuple[str, Measure]]:
     usual = list(found.most_common(1)[0][0])
     answer = task.without_end(usual)
 
-    def measure(split: Split) -> dict[str, np.ndarray]:
+    def constant(split: Split) -> dict[str, np.ndarray]:
         return _measure(task, split, [answer] * len(split)) | nats(split)
 
-    yield "most frequent sequence, label frequencies", measure
+    yield "most frequent sequence, label frequencies", constant
+    if not isinstance(task, Translation):
+        return
+    numbers = _as_they_are(dataset.preprocessing)
+
+    def copied(split: Split) -> dict[str, np.ndarray]:
+        rows = [numbers[split.inputs.example(row)].tolist() for row in range(len(split))]
+        return _measure(task, split, rows) | nats(split)
+
+    yield "words as they are, label frequencies", copied
+
+
+def _as_they_are(preprocessing: dict[str, Any]) -> np.ndarray:
+    """The number in the target's vocabulary of each word in the source's; unknown is 0."""
+    numbers = {word: number for number, word in enumerate(preprocessing["target_vocabulary"])}
+    return np.array([numbers.get(word, 0) for word in preprocessing["vocabulary"]])
 
 
 def _measure(task: Transduction, split: Split, answers: list[Labels]) -> dict[str, np.ndarray]:
