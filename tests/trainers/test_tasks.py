@@ -13,6 +13,7 @@ from trainers.batch import Batch
 from trainers.tasks import (
     CTC,
     TASKS,
+    Captioning,
     Classification,
     EntityTagging,
     Forecasting,
@@ -36,6 +37,7 @@ EXAMPLES = {
     "language_modelling": LanguageModelling(vocabulary=4, level="character"),
     "ctc": CTC(input_size=3, classes=4),
     "translation": Translation(input_size=3, classes=4, longest=4),
+    "captioning": Captioning(input_size=3, classes=4, longest=4),
 }
 BATCH, TIME, SIZE = 6, 5, 7
 

@@ -33,7 +33,7 @@ def labels(split: Split) -> int:
 
 
 @pytest.mark.parametrize("family", MODELS)
-@pytest.mark.parametrize("name", ["spoken_digits_ctc", "multi30k_de_en"])
+@pytest.mark.parametrize("name", ["spoken_digits_ctc", "multi30k_de_en", "digits_spelled"])
 def test_every_family_trains_on_it(name: str, family: str, load_once: LoadOnce) -> None:
     data = part(load_once(name), 8, 4)
     space = family_space(MODELS[family], data.task, len(data.train))
@@ -108,3 +108,36 @@ def test_captions_have_a_floor(load_once: LoadOnce) -> None:
     assert copied.test["bleu"] == pytest.approx(0.24, abs=0.01)
     assert constant.test["nats_per_token"] == copied.test["nats_per_token"]
     assert constant.test["nats_per_token"] == pytest.approx(5.331, abs=1e-3)
+
+
+def test_names_of_digits_belong_to_their_images(load_once: LoadOnce) -> None:
+    spelled, rows = load_once("digits_spelled"), load_once("digits_rows")
+    letters = spelled.preprocessing["target_vocabulary"]
+    assert "".join(letters[:-1]) == "efghinorstuvwxz"
+    names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    for ours, theirs in ((spelled.train, rows.train), (spelled.test, rows.test)):
+        for row in range(0, len(ours), 7):
+            said = [letters[letter] for letter in ours.targets.example(row)]
+            assert said == [*names[theirs.targets.example(row)[0]], "<end>"]
+            assert (ours.inputs.example(row).ravel() == theirs.inputs.example(row).ravel()).all()
+    assert set(spelled.test.inputs.lengths.tolist()) == {1}
+    by_rows = load_benchmark("digits_spelled", {"read_as": "rows"})
+    assert set(by_rows.test.inputs.lengths.tolist()) == {8}
+    with pytest.raises(ValueError, match="`read_as` must be vector or rows, got 'columns'"):
+        load_benchmark("digits_spelled", {"read_as": "columns"})
+
+
+def test_spelling_has_a_floor(load_once: LoadOnce) -> None:
+    (row,) = baselines(load_once("digits_spelled"))
+    assert row.test["sequence_accuracy"] == pytest.approx(36 / 359)
+    assert row.test["label_error_rate"] == pytest.approx(0.7738, abs=1e-4)
+    assert row.test["nats_per_token"] == pytest.approx(2.479, abs=1e-3)
+
+
+def test_a_model_learns_to_spell(load_once: LoadOnce) -> None:
+    data = load_once("digits_spelled")
+    space = family_space(MODELS["gru"], data.task, len(data.train))
+    training = Training(MODELS["gru"], default(space), DeviceData(data), seed=0, epochs=6)
+    for _ in range(6):
+        training.run_epoch()
+    assert training.evaluate("test").metrics["sequence_accuracy"] > 0.9

@@ -9,7 +9,7 @@ from trainers.benchmarks.benchmark import Benchmark
 from trainers.benchmarks.chaos import MackeyGlass
 from trainers.benchmarks.classification import BasicMotions, ItalyPowerDemand, JapaneseVowels
 from trainers.benchmarks.digit_strings import SpokenDigitsCTC
-from trainers.benchmarks.digits import DigitsPixels, DigitsRows
+from trainers.benchmarks.digits import DigitsPixels, DigitsRows, DigitsSpelled
 from trainers.benchmarks.download import Progress, cache_folder
 from trainers.benchmarks.ett import ETTh1
 from trainers.benchmarks.grammar import EmbeddedReber
@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
     for benchmark in (
         DigitsRows,
         DigitsPixels,
+        DigitsSpelled,
         MNISTPixels,
         MNISTPermuted,
         JSBChorales,

@@ -6,11 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from trainers.benchmarks.vocabulary import Vocabulary
+from trainers.benchmarks.vocabulary import END, Vocabulary
 from trainers.dataset import Dataset, Sequences, Split
 from trainers.tasks import Translation
 
-END: Final = "<end>"
 MINIMUM_COUNT: Final = 2
 
 Sentences = Sequence[Sequence[str]]

@@ -10,6 +10,7 @@ import numpy as np
 
 UNKNOWN = "<unknown>"
 UNKNOWN_CAPITALISED = "<Unknown>"
+END = "<end>"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from spaces import did_you_mean
+from trainers.tasks.captioning import Captioning
 from trainers.tasks.classes import Classification, ClassTask, EntityTagging, Tagging
 from trainers.tasks.ctc import CTC
 from trainers.tasks.forecasting import Forecasting
@@ -18,6 +19,7 @@ from trainers.tasks.translation import Translation
 __all__ = [
     "CTC",
     "TASKS",
+    "Captioning",
     "ClassTask",
     "Classification",
     "EntityTagging",
@@ -45,6 +47,7 @@ TASKS: dict[str, type[Task]] = {
         LanguageModelling,
         CTC,
         Translation,
+        Captioning,
     )
 }
 

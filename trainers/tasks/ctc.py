@@ -40,7 +40,9 @@ class CTC(Transduction):
     )
     smooths_labels: ClassVar[bool] = False
     surprise: ClassVar[str] = "nats_per_label"
-    counts: ClassVar[Mapping[str, str]] = MappingProxyType({"sequence_accuracy": "sequences"})
+    counts: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"sequence_accuracy": "sequences", "label_error_rate": "labels"}
+    )
 
     def head_space(self) -> SearchSpace:
         """Nothing to choose."""
@@ -72,13 +74,9 @@ class CTC(Transduction):
         return {"nats_per_label": nats.squeeze(1), "count": labels.squeeze(1)}
 
     def measure_answers(self, answers: Sequence[Labels], batch: Batch) -> dict[str, Tensor]:
-        """(batch,) edits, and whether there are none."""
+        """(batch,) edits and whether there are none, and what they are divided by."""
         scores = edit_scores(answers, self.references(batch))
-        return {
-            "label_error_rate": scores["edits"],
-            "sequence_accuracy": scores["sequence_accuracy"],
-            "sequences": scores["sequences"],
-        }
+        return {"label_error_rate": scores.pop("edits"), **scores}
 
 
 def steps_needed(labels: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
