@@ -138,9 +138,9 @@ class Decoder(Decoding):
             {
                 "cell": Choice(("gru", "lstm"), default="gru"),
                 "hidden_size": Int(32, 512, log=True, default=128),
-                "attention": Choice(("additive", "dot", "none"), default="dot"),
+                "attention": Choice(("dot", "additive", "none"), default="dot"),
                 "dropout": Float(0.0, 0.5, default=0.2, kind="scalar"),
-                "scheduled_sampling": Float(0.0, 0.5, default=0.0, kind="scalar"),
+                "scheduled_sampling": Float(0.0, 0.5, default=0.0, kind="scalar", held=True),
             }
         )
 
