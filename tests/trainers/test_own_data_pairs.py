@@ -121,6 +121,13 @@ def test_splits_may_be_files_of_their_own() -> None:
     assert any("files of their own" in line for line in describe(dataset))
 
 
+def test_one_endless_text_does_not_let_all_answers_be_endless() -> None:
+    table = write("pairs.tsv", ["de\ten", *ROWS * 4, f"eins.\t{'one ' * 500}"])
+    dataset = load(table, seed=1)
+    assert dataset.train.targets.lengths.max() == 501
+    assert dataset.task.to_json()["longest"] == 12
+
+
 def test_a_model_trains_on_them() -> None:
     dataset = load(write("pairs.tsv", ["de\ten", *ROWS]))
     config = default(family_space(MODELS["gru"], dataset.task, len(dataset.train)))

@@ -1,5 +1,7 @@
 """Translation: BLEU against sacrebleu, what an example counts, and eight pairs learnt by heart."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -134,6 +136,28 @@ def test_eight_pairs_are_learnt_by_heart(attention: str) -> None:
     batch = DeviceData(data).test.batch(torch.arange(8))
     with pytest.raises(ValueError, match="a decoder must be given targets; without any, use"):
         training.model(batch.inputs, batch.mask)
+
+
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    data = toy_pairs()
+    space = family_space(MODELS["lstm"], data.task, 400)
+    settings = {"head": {"hidden_size": 32, "scheduled_sampling": 0.3}, "model": {"dropout": 0.2}}
+    config = default(narrow(space, settings))
+
+    def training() -> Training:
+        return Training(MODELS["lstm"], config, DeviceData(data), seed=4, epochs=3)
+
+    whole, first, second = training(), training(), training()
+    expected = [whole.run_epoch() for _ in range(3)][-1]
+    first.run_epoch()
+    first.save(tmp_path / "state")
+    second.restore(tmp_path / "state")
+    second.run_epoch()
+    found = second.run_epoch()
+    assert found.train_loss == expected.train_loss
+    assert found.valid == expected.valid
+    for name, weight in whole.best_weights().items():
+        assert torch.equal(weight, second.best_weights()[name])
 
 
 def test_baselines_are_a_constant_and_the_words_as_they_are() -> None:
