@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from trainers.batch import Batch
 from trainers.dataset import Dataset, Sequences, Split
-from trainers.tasks import CTC, Transduction, Translation
+from trainers.tasks import Transduction, Translation
 from trainers.tasks.transduction import Labels
+
+VOCABULARIES: Final = {"vocabulary", "target_vocabulary"}
 
 # From a split to what `Transduction.measure` and `measure_answers` say of each of its examples.
 Measure = Callable[[Split], dict[str, np.ndarray]]
@@ -35,7 +37,8 @@ def trivial_answers(dataset: Dataset) -> Iterator[tuple[str, Measure]]:
         return _measure(task, split, [answer] * len(split)) | nats(split)
 
     yield "most frequent sequence, label frequencies", constant
-    if not isinstance(task, Translation):
+    named = dataset.preprocessing.keys() >= VOCABULARIES
+    if not (named and isinstance(task, Translation)):
         return
     numbers = _as_they_are(dataset.preprocessing)
 
@@ -69,13 +72,12 @@ def _targets_of(targets: Sequences) -> Batch:
 def _surprise(dataset: Dataset) -> Measure:
     task = dataset.task
     assert isinstance(task, Transduction)
-    ends = isinstance(task, CTC)  # targets have no end of their own
 
     def steps(split: Split) -> list[np.ndarray]:
         rows = [split.targets.example(row).astype(np.int64) for row in range(len(split))]
-        return [np.append(row, task.classes) for row in rows] if ends else rows
+        return rows if task.has_end else [np.append(row, task.classes) for row in rows]
 
-    classes = task.classes + ends
+    classes = task.classes + (not task.has_end)
     labels = np.concatenate(steps(dataset.train))
     shares = (np.bincount(labels, minlength=classes) + 1 / classes) / (len(labels) + 1)
 

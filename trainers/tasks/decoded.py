@@ -11,7 +11,7 @@ from trainers.batch import Batch
 from trainers.decoder import Decoder
 from trainers.tasks.classes import cross_entropy
 from trainers.tasks.task import Metric, check_at_least
-from trainers.tasks.transduction import Labels, Transduction
+from trainers.tasks.transduction import Transduction
 
 SURPRISE = Metric("nats_per_token", maximize=False, unit="nats per token, the end counted")
 
@@ -26,6 +26,7 @@ class Decoded(Transduction):
     """
 
     head_reads_targets: ClassVar[bool] = True
+    has_end: ClassVar[bool] = True
     surprise: ClassVar[str] = SURPRISE.name
 
     longest: int
@@ -57,7 +58,3 @@ class Decoded(Transduction):
     def scores(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The surprise at every label, told those before it, (batch, steps)."""
         return {self.surprise: cross_entropy(outputs, batch.targets)}
-
-    def without_end(self, target: Labels) -> Labels:
-        """See `Transduction.without_end`."""
-        return target[:-1]

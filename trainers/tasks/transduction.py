@@ -34,6 +34,8 @@ class Transduction(Task):
     has_classes: ClassVar[bool] = True
     counts: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """The count that a metric is divided by, where it is not the `count` of `measure`."""
+    has_end: ClassVar[bool] = False
+    """The last label of every target only marks its end."""
     surprise: ClassVar[str]
     """The metric that is the negative log probability of the targets, by `count`."""
 
@@ -57,7 +59,7 @@ class Transduction(Task):
 
     def without_end(self, target: Labels) -> Labels:
         """A target without what marks its end, where something does."""
-        return target
+        return target[:-1] if self.has_end else target
 
     def summarize(self, examples: Mapping[str, np.ndarray]) -> dict[str, float]:
         """See `Task.summarize`; every metric is divided by its own count."""
