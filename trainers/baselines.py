@@ -18,8 +18,10 @@ from trainers.tasks import (
     Regression,
     Tagging,
     Task,
+    Transduction,
 )
 from trainers.token_counts import Nats, counted_tokens
+from trainers.trivial_answers import trivial_answers
 
 # From a split to what a head would say of each of its target steps: (steps, size), or
 # (steps, 1, size) where a head speaks of every step; (examples, steps, size) where of several.
@@ -45,6 +47,15 @@ def baselines(dataset: Dataset) -> list[Baseline]:
     """
     if isinstance(dataset.task, LanguageModelling):
         return _token_baselines(dataset, dataset.task)
+    if isinstance(dataset.task, Transduction):
+        return [
+            Baseline(
+                name,
+                dataset.task.summarize(measure(dataset.valid)),
+                dataset.task.summarize(measure(dataset.test)),
+            )
+            for name, measure in trivial_answers(dataset)
+        ]
     if dataset.task.name not in _PREDICTORS:
         raise ValueError(f"there is no trivial predictor for the task {dataset.task.name!r}")
     return [

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from spaces import Config
 from trainers.batch import Batch
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.dataset import SPLITS, Dataset, Sequences, Split
 from trainers.randomness import generator, key
 from trainers.streams import cut, stream_bounds
-from trainers.tasks import Task
+from trainers.tasks import CTC, Task
+from trainers.tasks.ctc import steps_needed
 
 BATCHES_PER_BUCKET: Final = 50
 """Sorting by length happens within so many batches of the shuffled order: enough to save most of
@@ -176,7 +177,8 @@ class DeviceData:
     """A data set on a device.
 
     Raises:
-        ValueError: The inputs have another number of features than the task says.
+        ValueError: The inputs have another number of features than the task says, or fewer steps
+            than CTC needs for the labels.
     """
 
     def __init__(self, dataset: Dataset, device: str = "cpu") -> None:
@@ -184,6 +186,9 @@ class DeviceData:
         self.task = dataset.task
         self.device = torch.device(device)
         _check_features(dataset)
+        if isinstance(dataset.task, CTC):
+            for name in SPLITS:
+                _check_steps(name, getattr(dataset, name))
         kind = StreamSplit if dataset.task.streams else DeviceSplit
         self.train = kind(dataset.train, dataset.task, self.device)
         self.valid = kind(dataset.valid, dataset.task, self.device)
@@ -279,4 +284,17 @@ def _check_features(dataset: Dataset) -> None:
         raise ValueError(
             f"`input_size` of the task must be the number of features of {dataset.name}, "
             f"got {dataset.task.input_size} and {size}"
+        )
+
+
+def _check_steps(name: str, split: Split) -> None:
+    targets = split.targets
+    needed = steps_needed(targets.values, targets.starts, targets.lengths)
+    short = np.flatnonzero(needed > split.inputs.lengths)
+    if len(short):
+        example = int(short[0])
+        raise ValueError(
+            f"every input must have a step for each of its labels and one between equal ones, but "
+            f"example {example} of {name} has {split.inputs.lengths[example]} steps and needs "
+            f"{needed[example]} (as do {len(short)} examples in all)"
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainers.recipe import Recipe
-from trainers.tasks import Metric
+from trainers.tasks import Metric, Task, Transduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ def card(
     recipe: Recipe,
     numbers: Numbers,
     environment: Mapping[str, Any],
+    task: Task,
     onnx: OnnxModels | None = None,
 ) -> str:
     """The card as Markdown.
@@ -83,6 +84,7 @@ def card(
         test=TESTED if numbers.test else UNTESTED,
         warning=warning,
         trust=trust,
+        use=_use(task),
         onnx="" if onnx is None else _onnx(onnx),
     )
 
@@ -91,6 +93,13 @@ def _epochs(recipe: Recipe) -> str:
     if recipe.patience is None:
         return f"{recipe.epochs} epochs"
     return f"at most {recipe.epochs} epochs, until {recipe.patience} in a row improved nothing"
+
+
+def _use(task: Task) -> str:
+    if not isinstance(task, Transduction):
+        return CALL
+    how = f"by a beam of {task.beam_width}" if task.beam_width > 1 else "greedily, too"
+    return DECODE.format(width=task.beam_width, how=how)
 
 
 def _onnx(onnx: OnnxModels) -> str:
@@ -133,6 +142,18 @@ def _list(values: Mapping[str, Any]) -> str:
 TESTED = """The test split was measured once, with the weights of that epoch; a
 family's rank on the leaderboard of its study rests on that."""
 UNTESTED = "The test split has not been measured."
+
+CALL = """\
+outputs = model(inputs, mask)    # inputs (batch, time, size); mask (batch, time), True where real
+```
+"""
+DECODE = """\
+# inputs (batch, time, size) or tokens (batch, time); mask (batch, time), True where real
+answers = model.decode(inputs, mask, beam_width={width})    # for each sequence a list of numbers
+```
+
+What the numbers stand for is in `preprocessing.json`. Validation decoded greedily, the test {how}.
+"""
 
 WARNING = """
 The model is a user's own class. Its text is `{file}` in this folder and runs with all your rights
@@ -183,9 +204,7 @@ the validation value again.
 from trainers.export import load
 
 model = load("."{trust})         # a torch.nn.Module in evaluation mode
-outputs = model(inputs, mask)    # inputs (batch, time, size); mask (batch, time), True where real
-```
-
+{use}
 `preprocessing.json` says what the task is and what was done to the raw data; inputs have to be
 prepared in the same way.
 {onnx}

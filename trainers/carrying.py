@@ -38,7 +38,7 @@ def read(model: SequenceModel, batch: Batch) -> tuple[Tensor, State]:
     Only a stream's last window may have padding, and nothing goes on from there.
     """
     if batch.state is None:
-        return model(batch.inputs, batch.mask), {}
+        return model(batch.inputs, batch.mask, batch.targets), {}
     return model.advance(batch.inputs, batch.state)
 
 

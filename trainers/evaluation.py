@@ -14,7 +14,7 @@ from trainers.batching import DeviceSplit, StreamSplit, evaluation_order
 from trainers.carrying import going_on, joined, read
 from trainers.device import is_out_of_memory
 from trainers.model import SequenceModel
-from trainers.tasks import Task
+from trainers.tasks import Task, Transduction
 
 ELEMENTS: Final = {"cpu": 2**20, "cuda": 2**24}
 """Most elements of a (batch, time, size) tensor in evaluation. On a processor 4 MB in float32 were
@@ -43,11 +43,16 @@ def precision(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def measure_split(model: SequenceModel, split: DeviceSplit, task: Task) -> dict[str, np.ndarray]:
-    """What `Task.measure` says of every example, (examples,) each, in the split's order.
+def measure_split(
+    model: SequenceModel, split: DeviceSplit, task: Task, *, final: bool = False
+) -> dict[str, np.ndarray]:
+    """What `Task.measure` says of every example, (examples, ...) each, in the split's order.
 
     Streams are read from their beginnings, passage after passage with the state carried on; passage
     by passage where the model has none.
+
+    Args:
+        final: The model is trained; where an answer has to be searched for, it is searched well.
     """
     model.eval()
     order = _order(model, split, task)
@@ -56,7 +61,7 @@ def measure_split(model: SequenceModel, split: DeviceSplit, task: Task) -> dict[
     with torch.no_grad():
         for indices in order:
             batch = going_on(model, split.batch(indices), carried)
-            measured, carried = _measure(model, batch, task)
+            measured, carried = _measure(model, batch, task, final)
             parts.append(measured)
     places = torch.argsort(torch.cat(order)).numpy()
     return {
@@ -72,14 +77,22 @@ def _order(model: SequenceModel, split: DeviceSplit, task: Task) -> list[Tensor]
     return list(evaluation_order(split, size=size, elements=elements))
 
 
-def _measure(model: SequenceModel, batch: Batch, task: Task) -> tuple[dict[str, Tensor], State]:
+def _measure(
+    model: SequenceModel, batch: Batch, task: Task, final: bool
+) -> tuple[dict[str, Tensor], State]:
     """With the state after the batch; in two halves where it does not fit in memory."""
     try:
         with precision(batch.mask.device):
             outputs, state = read(model, batch)
-        return task.measure(outputs.float(), batch), joined([state])
+        measured = task.measure(outputs.float(), batch)
+        if isinstance(task, Transduction):
+            width = task.beam_width if final else 1
+            with precision(batch.mask.device):
+                answers = model.decode(batch.inputs, batch.mask, beam_width=width)
+            measured |= task.measure_answers(answers, batch)
+        return measured, joined([state])
     except (MemoryError, RuntimeError) as error:
         if len(batch) == 1 or not is_out_of_memory(error):
             raise
-    halves = [_measure(model, batch.part(2, half), task) for half in (0, 1)]
+    halves = [_measure(model, batch.part(2, half), task, final) for half in (0, 1)]
     return joined([half[0] for half in halves]), joined([half[1] for half in halves])

@@ -151,7 +151,7 @@ def _texts(
         METRICS_FILE: _json(asdict(numbers)),
         ENVIRONMENT_FILE: _json(environment),
         PREPROCESSING_FILE: _json(kept),
-        CARD_FILE: card(recipe, numbers, environment, onnx),
+        CARD_FILE: card(recipe, numbers, environment, dataset.task, onnx),
     }
 
 

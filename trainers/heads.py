@@ -1,10 +1,25 @@
 """Heads: from what a backbone says at every step to what a task asks for."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from spaces import Choice, Int, SearchSpace
+from trainers.ctc import beam_labels, greedy_labels
+
+
+class Decoding(nn.Module, ABC):
+    """A head whose outputs are not yet the answer, which is a sequence with a length of its own."""
+
+    @abstractmethod
+    def decode(self, y: Tensor, mask: Tensor, summary: Tensor, beam_width: int) -> list[list[int]]:
+        """The labels of every sequence, from what `forward` takes.
+
+        Args:
+            beam_width: How many hypotheses are kept; with 1, the most probable at every step.
+        """
 
 
 class PerStep(nn.Module):
@@ -46,6 +61,22 @@ class TiedPerStep(nn.Module):
     def forward(self, y: Tensor, mask: Tensor, summary: Tensor, embedding: Tensor) -> Tensor:
         """(batch, time, size), and embeddings (outputs, width) -> (batch, time, outputs)."""
         return functional.linear(self.project(y), embedding, self.bias)
+
+
+class Aligned(PerStep, Decoding):
+    """One linear map of every step's output, to the logits of labels and, last, of the blank."""
+
+    def decode(self, y: Tensor, mask: Tensor, summary: Tensor, beam_width: int) -> list[list[int]]:
+        """See `Decoding.decode`."""
+        logits = self(y, mask, summary).float()
+        if beam_width == 1:
+            return greedy_labels(logits, mask)
+        told = logits.log_softmax(-1).tolist()
+        lengths = mask.sum(1).tolist()
+        return [
+            beam_labels(steps[:length], beam_width)[0]
+            for steps, length in zip(told, lengths, strict=True)
+        ]
 
 
 class Pooled(nn.Module):

@@ -221,7 +221,7 @@ class Training:
         start = perf_counter()
         task = self._data.task
         with self._best_in_place() if best else self._averages_in_place():
-            examples = measure_split(self.model, self._data.split(split), task)
+            examples = measure_split(self.model, self._data.split(split), task, final=True)
         losses = task.example_losses(examples, self.metric.name)
         return Evaluation(task.summarize(examples), losses, perf_counter() - start)
 

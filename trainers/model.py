@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from spaces import Config
 from trainers.backbone import Backbone, State
-from trainers.heads import TiedPerStep
+from trainers.heads import Decoding, TiedPerStep
 from trainers.randomness import key, torch_randomness
 from trainers.tasks import Task
 
@@ -19,6 +19,7 @@ class SequenceModel(nn.Module):
         embed: Tokens (batch, time) to (batch, time, size); the identity for features.
         head: `forward(y, mask, summary)`, see `Task.head`.
         head_reads_inputs: The head's `forward` takes the inputs, too.
+        head_reads_targets: And the targets.
     """
 
     def __init__(
@@ -28,17 +29,43 @@ class SequenceModel(nn.Module):
         head: nn.Module,
         *,
         head_reads_inputs: bool = False,
+        head_reads_targets: bool = False,
     ) -> None:
         super().__init__()
         self.embed = embed
         self.backbone = backbone
         self.head = head
         self.head_reads_inputs = head_reads_inputs
+        self.head_reads_targets = head_reads_targets
 
-    def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
-        """What the task asks for, from inputs (batch, time, size) or tokens (batch, time)."""
-        y = self.backbone(self.embed(inputs), mask)
-        return self._ask_head(y, mask, self.backbone.summary(y, mask), inputs)
+    def forward(self, inputs: Tensor, mask: Tensor, targets: Tensor | None = None) -> Tensor:
+        """What the task asks for, from inputs (batch, time, size) or tokens (batch, time).
+
+        Args:
+            targets: (batch, steps) what a decoder is told of the steps before each; see `decode`.
+
+        Raises:
+            ValueError: There are none, and the model is a decoder.
+        """
+        y, summary = self._encode(inputs, mask)
+        return self._ask_head(y, mask, summary, inputs, targets)
+
+    @torch.no_grad()
+    def decode(self, inputs: Tensor, mask: Tensor, *, beam_width: int = 1) -> list[list[int]]:
+        """The labels of every sequence, where their number is not that of the steps.
+
+        Args:
+            beam_width: How many hypotheses are kept; with 1, the most probable at every step.
+
+        Raises:
+            ValueError: What this model says need not be decoded, or the beam holds nothing.
+        """
+        if not isinstance(self.head, Decoding):
+            raise ValueError("only a model for sequences of their own length decodes; call it")
+        if beam_width < 1:
+            raise ValueError(f"`beam_width` must be at least 1, got {beam_width}")
+        y, summary = self._encode(inputs, mask)
+        return self.head.decode(y, mask, summary, beam_width)
 
     def initial_state(self, batch_size: int) -> State:
         """See `Backbone.initial_state`."""
@@ -50,11 +77,26 @@ class SequenceModel(nn.Module):
         mask = torch.ones(y.shape[:2], dtype=torch.bool, device=y.device)
         return self._ask_head(y, mask, y[:, -1], inputs), state
 
-    def _ask_head(self, y: Tensor, mask: Tensor, summary: Tensor, inputs: Tensor) -> Tensor:
-        more: tuple[Tensor, ...] = (inputs,) if self.head_reads_inputs else ()
+    def _encode(self, inputs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        y: Tensor = self.backbone(self.embed(inputs), mask)
+        return y, self.backbone.summary(y, mask)
+
+    def _ask_head(
+        self,
+        y: Tensor,
+        mask: Tensor,
+        summary: Tensor,
+        inputs: Tensor,
+        targets: Tensor | None = None,
+    ) -> Tensor:
+        more = [inputs] if self.head_reads_inputs else []
         if isinstance(self.head, TiedPerStep):
             assert isinstance(self.embed, nn.Embedding)
-            more = (self.embed.weight,)
+            more = [self.embed.weight]
+        if self.head_reads_targets:
+            if targets is None:
+                raise ValueError("a decoder must be given targets; without any, use `decode`")
+            more.append(targets)
         outputs: Tensor = self.head(y, mask, summary, *more)
         return outputs
 
@@ -73,7 +115,13 @@ def build_model(family: type[Backbone], config: Config, task: Task, *, seed: int
         embed, size = _embedding(task, config["head"])
         backbone = family(size, causal=task.causal, **settings)
         head = task.head(backbone.output_size, config["head"])
-        return SequenceModel(embed, backbone, head, head_reads_inputs=task.head_reads_inputs)
+        return SequenceModel(
+            embed,
+            backbone,
+            head,
+            head_reads_inputs=task.head_reads_inputs,
+            head_reads_targets=task.head_reads_targets,
+        )
 
 
 def _embedding(task: Task, settings: Config) -> tuple[nn.Module, int]:

@@ -69,6 +69,11 @@ def to_onnx(model: SequenceModel, split: DeviceSplit) -> OnnxModels:
         ValueError: The model cannot be said in ONNX, or what ONNX Runtime computes differs from
             PyTorch by more than `LARGEST_DIFFERENCE`.
     """
+    if model.head_reads_targets:
+        raise ValueError(
+            "the model must be one whose outputs follow from its inputs at once to be said in "
+            "ONNX; this one decodes label by label: leave ONNX out"
+        )
     model = model.eval()
     traced, *tried = _samples(model, split)
     stand_in = for_onnx(model)

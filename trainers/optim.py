@@ -195,7 +195,7 @@ def training_space(task: Task, examples: int) -> SearchSpace:
     """
     windows = {"bptt_steps": Int(16, 512, log=True, default=64)} if task.streams else {}
     of_classes: dict[str, Float | Choice] = {}
-    if task.has_classes:
+    if task.has_classes and task.smooths_labels:
         of_classes["label_smoothing"] = Float(0.0, 0.2, default=0.0)
     if isinstance(task, ClassTask):
         of_classes["class_weights"] = Choice(("none", "balanced"), kind="scalar", held=True)

@@ -114,3 +114,13 @@ def test_a_wrong_key_is_named() -> None:
     )
     with pytest.raises(ValueError, match="no key 'taget'; did you mean 'target'"):
         Problem.of(asked)
+
+
+def test_flags_make_a_study_of_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"{'ja ' * (row % 5 + 1)}\t{'yes ' * (row % 5 + 1)}" for row in range(30)]
+    (tmp_path / "pairs.tsv").write_text("\n".join(["de\ten", *rows]) + "\n")
+    monkeypatch.chdir(tmp_path)
+    asked = requested_study(None, options(data_data=["pairs.tsv"], data_task="translation"))
+    problem = Problem.of(asked)
+    assert problem.metric.name == "bleu"
+    assert "target: en (inferred)" in problem.account

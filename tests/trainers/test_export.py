@@ -27,9 +27,9 @@ def digits() -> Dataset:
     return load_benchmark("digits_rows")
 
 
-def recipe_of(name: str, source: Source | None = None) -> Recipe:
+def recipe_of(name: str, source: Source | None = None, benchmark: str = "digits_rows") -> Recipe:
     return Recipe(
-        benchmark={"name": "digits_rows"},
+        benchmark={"name": benchmark},
         config={"model": {"name": name, "hidden_size": 16}, "head": {}, "training": {}},
         seed=3,
         epochs=2,
@@ -85,6 +85,29 @@ def test_the_loaded_model_gives_the_trained_outputs(
         ours = model(batch.inputs, batch.mask)
         assert torch.equal(ours, training.model.eval()(batch.inputs, batch.mask))
     assert len(ours.unique()) > 64
+
+
+def test_a_loaded_decoder_gives_the_trained_answers(tmp_path: Path) -> None:
+    dataset = load_benchmark("digits_spelled")
+    recipe = recipe_of("gru", benchmark="digits_spelled")
+    training = exported(tmp_path / "best", recipe, dataset)
+    batch = DeviceData(dataset).test.batch(torch.arange(40))
+    training.model.load_state_dict(training.best_weights())
+    expected = training.model.eval().decode(batch.inputs, batch.mask, beam_width=3)
+    answers = load(tmp_path / "best").decode(batch.inputs, batch.mask, beam_width=3)
+    assert answers == expected
+    letters = dataset.preprocessing["target_vocabulary"]
+    names = {"".join(letters[letter] for letter in answer) for answer in answers}
+    assert len(names) > 1
+    assert all(name.isalpha() for name in names)
+    card = (tmp_path / "best" / "README.md").read_text("utf-8")
+    assert "answers = model.decode(inputs, mask, beam_width=1)" in card
+    assert "outputs = model(" not in card
+
+
+def test_what_is_no_decoder_does_not_decode(best: tuple[Path, Training]) -> None:
+    with pytest.raises(ValueError, match="only a model for sequences of their own length decodes"):
+        load(best[0]).decode(torch.zeros(1, 8, 8), torch.ones(1, 8, dtype=torch.bool))
 
 
 def test_the_folder_holds_what_the_card_lists(best: tuple[Path, Training]) -> None:

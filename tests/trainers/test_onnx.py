@@ -24,7 +24,15 @@ from trainers.models.stack import MIXERS
 from trainers.onnx_export import to_onnx
 from trainers.onnx_parts import for_onnx
 from trainers.recipe import Recipe
-from trainers.tasks import Classification, Forecasting, LanguageModelling, Tagging, Task
+from trainers.tasks import (
+    CTC,
+    Captioning,
+    Classification,
+    Forecasting,
+    LanguageModelling,
+    Tagging,
+    Task,
+)
 
 LENGTHS = (14, 12, 9, 13, 11)
 
@@ -244,3 +252,19 @@ def test_the_folder_holds_the_files_and_the_card_their_difference(tmp_path: Path
         assert "PyTorch differed by 1.2e-07 at" in card
         assert (tmp_path / "best" / STREAMING_FILE).exists() == (streaming is not None)
         assert ("cannot be fed chunk by chunk" in card) == (streaming is None)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_labels_without_an_alignment(bidirectional: bool) -> None:
+    """What is decoded is said step by step; only a model that looks back alone streams."""
+    task = CTC(input_size=3, classes=4, causal=not bidirectional)
+    settings = {"bidirectional": True} if bidirectional else {}
+    models = converted(built("gru", task, {"model": settings}), task)
+    assert (models.streaming is None) == bidirectional
+
+
+def test_a_decoder_is_refused() -> None:
+    task = Captioning(input_size=3, classes=4, longest=5)
+    model = built("gru", task, {})
+    with pytest.raises(ValueError, match="decodes label by label: leave ONNX out"):
+        to_onnx(model, DeviceData(dataset(task)).valid)

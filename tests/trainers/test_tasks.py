@@ -11,7 +11,9 @@ from torch import Tensor
 from spaces import default
 from trainers.batch import Batch
 from trainers.tasks import (
+    CTC,
     TASKS,
+    Captioning,
     Classification,
     EntityTagging,
     Forecasting,
@@ -20,6 +22,8 @@ from trainers.tasks import (
     Regression,
     Tagging,
     Task,
+    Transduction,
+    Translation,
     task_from_json,
 )
 
@@ -31,6 +35,9 @@ EXAMPLES = {
     "multilabel_frames": MultilabelFrames(input_size=3, labels=4),
     "forecasting": Forecasting(input_size=3, channels=2, horizon=2),
     "language_modelling": LanguageModelling(vocabulary=4, level="character"),
+    "ctc": CTC(input_size=3, classes=4),
+    "translation": Translation(input_size=3, classes=4, longest=4),
+    "captioning": Captioning(input_size=3, classes=4, longest=4),
 }
 BATCH, TIME, SIZE = 6, 5, 7
 
@@ -41,6 +48,8 @@ def make_batch(task: Task, lengths: Tensor, random: torch.Generator) -> Batch:
     target_mask = whole if task.name in ("classification", "regression") else mask
     if task.name == "forecasting":
         target_mask = whole.expand(-1, 2)
+    if isinstance(task, Transduction):  # none so long that the steps could not hold it
+        target_mask = mask[:, :3] & (torch.arange(3) < (lengths[:, None] + 1) // 2)
     shape = tuple(target_mask.shape)
     if task.has_classes:
         targets = torch.randint(0, 4, shape, generator=random)
@@ -61,9 +70,19 @@ def make_outputs(task: Task, batch: Batch, random: torch.Generator) -> Tensor:
         torch.manual_seed(0)
         for parameter in head.parameters():
             torch.nn.init.normal_(parameter)
-    inputs = (batch.inputs,) if task.head_reads_inputs else ()
-    outputs: Tensor = head(y, batch.mask, y[:, -1], *inputs).detach()
+    more = [batch.inputs] if task.head_reads_inputs else []
+    more += [batch.targets] if task.head_reads_targets else []
+    outputs: Tensor = head(y, batch.mask, y[:, -1], *more).detach()
     return outputs
+
+
+def measure(task: Task, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """What evaluation measures; the answers are the targets, each but the first label."""
+    measured = task.measure(outputs, batch)
+    if isinstance(task, Transduction):
+        answers = [reference[1:] for reference in task.references(batch)]
+        measured |= task.measure_answers(answers, batch)
+    return measured
 
 
 @pytest.fixture
@@ -100,7 +119,9 @@ class TestEveryTask:
         outputs = make_outputs(task, batch, random)
         noise = torch.randn(outputs.shape, generator=random) * 10
         padded = outputs
-        if outputs.ndim == 3:
+        if task.name == "ctc":
+            padded = torch.where(batch.mask[..., None], outputs, noise)
+        elif outputs.ndim == 3:
             padded = torch.where(batch.target_mask[..., None], outputs, noise)
         torch.testing.assert_close(task.loss(padded, batch), task.loss(outputs, batch))
         for name, values in task.measure(padded, batch).items():
@@ -109,7 +130,7 @@ class TestEveryTask:
     def test_mean_of_example_losses_is_the_loss_of_the_metric(self, task, lengths, random):
         batch = make_batch(task, lengths, random)
         outputs = make_outputs(task, batch, random)
-        examples = {name: v.numpy() for name, v in task.measure(outputs, batch).items()}
+        examples = {name: v.numpy() for name, v in measure(task, outputs, batch).items()}
         values = task.summarize(examples)
         assert list(values) == [metric.name for metric in task.metrics]
         for metric in task.metrics:
@@ -129,9 +150,9 @@ class TestEveryTask:
     def test_examples_may_come_in_any_batches(self, task, lengths, random):
         batch = make_batch(task, lengths, random)
         outputs = make_outputs(task, batch, random)
-        whole = task.measure(outputs, batch)
-        first = task.measure(outputs[:3], batch.part(2, 0))
-        second = task.measure(outputs[3:], batch.part(2, 1))
+        whole = measure(task, outputs, batch)
+        first = measure(task, outputs[:3], batch.part(2, 0))
+        second = measure(task, outputs[3:], batch.part(2, 1))
         for name, values in whole.items():
             torch.testing.assert_close(torch.cat([first[name], second[name]]), values)
 

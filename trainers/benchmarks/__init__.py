@@ -8,12 +8,14 @@ from spaces import did_you_mean
 from trainers.benchmarks.benchmark import Benchmark
 from trainers.benchmarks.chaos import MackeyGlass
 from trainers.benchmarks.classification import BasicMotions, ItalyPowerDemand, JapaneseVowels
-from trainers.benchmarks.digits import DigitsPixels, DigitsRows
+from trainers.benchmarks.digit_strings import SpokenDigitsCTC
+from trainers.benchmarks.digits import DigitsPixels, DigitsRows, DigitsSpelled
 from trainers.benchmarks.download import Progress, cache_folder
 from trainers.benchmarks.ett import ETTh1
 from trainers.benchmarks.grammar import EmbeddedReber
 from trainers.benchmarks.images import MNISTPermuted, MNISTPixels
 from trainers.benchmarks.language import PTBCharacter, PTBWord
+from trainers.benchmarks.multi30k import Multi30kDeEn
 from trainers.benchmarks.music import JSBChorales, Nottingham
 from trainers.benchmarks.speech import SpokenDigits
 from trainers.benchmarks.synthetic import Adding, CopyMemory, Parity
@@ -28,6 +30,7 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
     for benchmark in (
         DigitsRows,
         DigitsPixels,
+        DigitsSpelled,
         MNISTPixels,
         MNISTPermuted,
         JSBChorales,
@@ -43,8 +46,10 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
         BasicMotions,
         ItalyPowerDemand,
         SpokenDigits,
+        SpokenDigitsCTC,
         RottenTomatoes,
         UDEnglishEWT,
+        Multi30kDeEn,
         ETTh1,
     )
 }

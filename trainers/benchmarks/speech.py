@@ -2,6 +2,7 @@
 
 import csv
 import wave
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,16 @@ ORIGIN = (
 LISTING = Path(__file__).with_name("spoken_digits.csv")
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One digit by one speaker, for the `number`-th time; frames are (frames, bands)."""
+
+    digit: int
+    speaker: str
+    number: int
+    frames: np.ndarray
+
+
 def _recordings() -> tuple[RemoteFile, ...]:
     """The 3,000 recordings; their sizes and sums are too many to write down in code."""
     with LISTING.open(encoding="utf-8", newline="") as file:
@@ -40,6 +51,24 @@ def _recordings() -> tuple[RemoteFile, ...]:
             )
             for row in csv.DictReader(file)
         )
+
+
+RECORDINGS = _recordings()
+
+
+def read_recordings(folder: Path) -> Iterator[Recording]:
+    """All recordings as log-mel frames."""
+    filters = mel_filters(BANDS, TRANSFORM, RATE)
+    for file in RECORDINGS:
+        path = folder / file.path
+        digit, speaker, number = path.stem.split("_")
+        frames = log_mel(read_wave(path), filters, WINDOW, HOP)
+        yield Recording(int(digit), speaker, int(number), frames)
+
+
+def official_split(number: int) -> str:
+    """Recordings 0 to 4 of each digit and speaker are test, as published; 5 to 9 are valid."""
+    return "test" if number < 5 else "valid" if number < 10 else "train"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +94,7 @@ class SpokenDigits(Benchmark):
         "none on the official split; a BiLSTM on 39 MFCC has accuracy 0.973 on a random tenth "
         "(aniruddhapal211316/spoken_digit_recognition)"
     )
-    files = _recordings()
+    files = RECORDINGS
 
     test_speaker: str | None = None
 
@@ -76,15 +105,12 @@ class SpokenDigits(Benchmark):
 
     def prepare(self, folder: Path) -> Dataset:
         """Every mel band is scaled by its mean and deviation over the frames of train."""
-        filters = mel_filters(BANDS, TRANSFORM, RATE)
         frames: dict[str, list[np.ndarray]] = {"train": [], "valid": [], "test": []}
         digits: dict[str, list[int]] = {"train": [], "valid": [], "test": []}
-        for file in self.files:
-            path = folder / file.path
-            digit, speaker, number = path.stem.split("_")
-            split = self._split_of(speaker, int(number))
-            frames[split].append(log_mel(read_wave(path), filters, WINDOW, HOP))
-            digits[split].append(int(digit))
+        for recording in read_recordings(folder):
+            split = self._split_of(recording.speaker, recording.number)
+            frames[split].append(recording.frames)
+            digits[split].append(recording.digit)
         scaler = Scaler.fit(np.concatenate(frames["train"]))
         splits = {
             split: Split(
@@ -96,18 +122,19 @@ class SpokenDigits(Benchmark):
         return Dataset(
             name=self.name,
             task=Classification(input_size=BANDS, classes=10),
-            preprocessing=_preprocessing(scaler),
+            preprocessing=preprocessing(scaler),
             **splits,
         )
 
     def _split_of(self, speaker: str, number: int) -> str:
         if self.test_speaker is None:
-            return "test" if number < 5 else "valid" if number < 10 else "train"
+            return official_split(number)
         after = SPEAKERS[(SPEAKERS.index(self.test_speaker) + 1) % len(SPEAKERS)]
         return {self.test_speaker: "test", after: "valid"}.get(speaker, "train")
 
 
-def _preprocessing(scaler: Scaler) -> dict[str, Any]:
+def preprocessing(scaler: Scaler) -> dict[str, Any]:
+    """How the frames were made, for `Dataset.preprocessing`."""
     return {
         "scaler": scaler.to_json(),
         "classes": [str(digit) for digit in range(10)],

@@ -10,39 +10,45 @@ import numpy as np
 
 UNKNOWN = "<unknown>"
 UNKNOWN_CAPITALISED = "<Unknown>"
+END = "<end>"
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words by number; all other words count as one of two unknown words.
+    """Words by number; all other words count as an unknown one.
 
     Attributes:
-        words: The unknown word (0) and the unknown capitalised word (1), then the known ones.
+        words: The unknown word (0), the unknown capitalised word (1) where case is told apart, then
+            the known ones.
     """
 
     words: tuple[str, ...]
 
     @classmethod
-    def build(cls, sentences: Iterable[Sequence[str]], *, minimum_count: int = 2) -> "Vocabulary":
+    def build(
+        cls, sentences: Iterable[Sequence[str]], *, minimum_count: int = 2, cased: bool = True
+    ) -> "Vocabulary":
         """The words of a train split, the most frequent first, equals in alphabetical order.
 
         Args:
+            cased: Capitalised words that are not known are told from others.
             minimum_count: Rarer words are left out, so that a model meets unknown words, and learns
                 what to make of them, in training.
         """
         counts = Counter(word for sentence in sentences for word in sentence)
         known = [word for word, count in counts.items() if count >= minimum_count]
         known.sort(key=lambda word: (-counts[word], word))
-        return cls((UNKNOWN, UNKNOWN_CAPITALISED, *known))
+        return cls((UNKNOWN, *([UNKNOWN_CAPITALISED] if cased else []), *known))
 
     def __len__(self) -> int:
         return len(self.words)
 
     def encode(self, sentence: Sequence[str]) -> np.ndarray:
         """(words,) int32."""
-        numbers = self._numbers
+        numbers, cased = self._numbers, self.words[1:2] == (UNKNOWN_CAPITALISED,)
         return np.array(
-            [numbers.get(word, int(word[:1].isupper())) for word in sentence], dtype=np.int32
+            [numbers.get(word, int(cased and word[:1].isupper())) for word in sentence],
+            dtype=np.int32,
         )
 
     @cached_property

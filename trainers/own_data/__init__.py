@@ -13,6 +13,7 @@ from trainers.own_data.archives import archive_data
 from trainers.own_data.description import OwnData
 from trainers.own_data.files import KINDS, kind_of
 from trainers.own_data.forecasting import forecasting_data
+from trainers.own_data.pairs import line_pair_data, pair_data
 from trainers.own_data.plain_text import text_data
 from trainers.own_data.tagging import tagging_data
 from trainers.own_data.texts import line_data, table_data
@@ -29,6 +30,8 @@ READERS: Final[dict[tuple[str, str], Callable[[OwnData], Dataset]]] = {
     ("tagging", "tags"): tagging_data,
     ("tagging", "lines"): tagging_data,
     ("language_modelling", "lines"): text_data,
+    ("translation", "table"): pair_data,
+    ("translation", "lines"): line_pair_data,
 }
 
 
@@ -43,7 +46,7 @@ def load_own_data(own: OwnData) -> Dataset:
         OSError: A file cannot be read.
     """
     paths = [Path(path) for path in (*own.data, *own.valid, *own.test)]
-    kinds = [kind_of(path) for path in paths]
+    kinds = [kind_of(path, of_languages=own.task == "translation") for path in paths]
     for path, kind in zip(paths, kinds, strict=True):
         if kind != kinds[0]:
             raise ValueError(f"all files must be of one kind, got {paths[0].name} and {path.name}")

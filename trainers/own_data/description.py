@@ -7,7 +7,14 @@ from typing import Any, Final, Self
 
 from spaces import did_you_mean
 
-TASKS: Final = ("forecasting", "classification", "regression", "tagging", "language_modelling")
+TASKS: Final = (
+    "forecasting",
+    "classification",
+    "regression",
+    "tagging",
+    "language_modelling",
+    "translation",
+)
 LEVELS: Final = ("word", "character")
 ONLY_FOR: Final = {
     "time": {"forecasting", "classification", "regression"},
@@ -18,7 +25,7 @@ ONLY_FOR: Final = {
     "horizon": {"forecasting"},
     "look_back": {"forecasting"},
     "season": {"forecasting"},
-    "text": {"classification", "regression", "tagging"},
+    "text": {"classification", "regression", "tagging", "translation"},
     "level": {"language_modelling"},
 }
 
@@ -37,7 +44,7 @@ class OwnData:
         id: The column that tells series, or sequences, apart.
         covariates: In forecasting, columns known up to now; else the features of a step.
         future_covariates: In forecasting, columns known ahead.
-        text: The column of the text, or of the words to tag.
+        text: The column of the text, of the words to tag, or of what is to be translated.
         level: In language modelling, what a token is: "word" or "character"; words if None.
         group: Examples of one group come into one split.
         horizon: In forecasting, steps asked for.
@@ -86,7 +93,7 @@ class OwnData:
             [field for field, tasks in ONLY_FOR.items() if self.task not in tasks],
             f"in {self.task}",
         )
-        if self.task in ("classification", "tagging") and len(self.target) > 1:
+        if self.task in ("classification", "tagging", "translation") and len(self.target) > 1:
             raise ValueError(f"`target` must be one column in {self.task}, got {len(self.target)}")
         if self.task == "forecasting" and self.horizon is None:
             raise ValueError(

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ KINDS: Final = {
     ".txt": "lines",
 }
 NEVER_ZIPPED: Final = {".parquet", ".pq", ".ts"}
+LANGUAGE: Final = re.compile(r"\.[a-z]{2}")
 GZIP: Final = b"\x1f\x8b"
 UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -34,8 +36,11 @@ def suffix_of(path: Path) -> str:
     return Path(name.removesuffix(".gz")).suffix
 
 
-def kind_of(path: Path) -> str:
+def kind_of(path: Path, *, of_languages: bool = False) -> str:
     """`table`, `ts`, `tags` or `lines`; the file is there and holds something.
+
+    Args:
+        of_languages: A name may end in a language, such as `train.de`; the file then has lines.
 
     Raises:
         OSError: There is no such file, it is a folder, or it is empty.
@@ -43,6 +48,8 @@ def kind_of(path: Path) -> str:
     """
     _check_there(path)
     suffix = suffix_of(path)
+    if of_languages and suffix not in KINDS and LANGUAGE.fullmatch(suffix):
+        suffix = ".txt"
     is_zipped = path.name.lower().endswith(".gz")
     if suffix not in KINDS or (is_zipped and suffix in NEVER_ZIPPED):
         known = ", ".join(KINDS)

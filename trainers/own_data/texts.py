@@ -81,7 +81,7 @@ def line_data(own: OwnData) -> Dataset:
         raise ValueError(
             f"`data` must name a text file for each class, two at least, got only {own.data[0]}"
         )
-    read = [_lines(source) for source in sources]
+    read = [text_lines(source) for source in sources]
     counts = [len(lines) for lines in read]
     rows = Rows(tuple(sources), np.cumsum(counts))
     codes = np.repeat([classes.index(name) for name in names], counts)
@@ -95,7 +95,13 @@ def line_data(own: OwnData) -> Dataset:
     ).dataset(own, account)
 
 
-def _lines(source: Source) -> list[str]:
+def text_lines(source: Source) -> list[str]:
+    """The lines of a file, each of them a text; blank ones at its end are left out.
+
+    Raises:
+        ValueError: A line is blank or not UTF-8.
+        OSError: The file cannot be read.
+    """
     lines = [line.strip() for _, line in read_lines(source.path)]
     while lines and not lines[-1]:
         lines.pop()

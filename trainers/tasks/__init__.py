@@ -5,15 +5,21 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from spaces import did_you_mean
+from trainers.tasks.captioning import Captioning
 from trainers.tasks.classes import Classification, ClassTask, EntityTagging, Tagging
+from trainers.tasks.ctc import CTC
 from trainers.tasks.forecasting import Forecasting
 from trainers.tasks.frames import MultilabelFrames
 from trainers.tasks.language_modelling import LanguageModelling
 from trainers.tasks.regression import Regression
 from trainers.tasks.task import Metric, Task
+from trainers.tasks.transduction import Transduction
+from trainers.tasks.translation import Translation
 
 __all__ = [
+    "CTC",
     "TASKS",
+    "Captioning",
     "ClassTask",
     "Classification",
     "EntityTagging",
@@ -24,6 +30,8 @@ __all__ = [
     "Regression",
     "Tagging",
     "Task",
+    "Transduction",
+    "Translation",
     "task_from_json",
 ]
 
@@ -37,6 +45,9 @@ TASKS: dict[str, type[Task]] = {
         MultilabelFrames,
         Forecasting,
         LanguageModelling,
+        CTC,
+        Translation,
+        Captioning,
     )
 }
 

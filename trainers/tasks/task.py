@@ -45,8 +45,10 @@ class Task(ABC):
     name: ClassVar[str]
     metrics: ClassVar[tuple[Metric, ...]]  # the first is the objective unless another is chosen
     has_classes: ClassVar[bool] = False  # targets are class numbers
+    smooths_labels: ClassVar[bool] = True  # where it has classes
     head_reads_inputs: ClassVar[bool] = False  # its head is given the inputs, too
     streams: ClassVar[bool] = False  # consecutive examples may be passages of one stream
+    head_reads_targets: ClassVar[bool] = False  # and the targets, where outputs are asked for
 
     input_size: int = 1
     vocabulary: int | None = None
@@ -90,7 +92,7 @@ class Task(ABC):
         """The head on a backbone of output size `size`.
 
         Its `forward(y, mask, summary)` takes (batch, time, size), (batch, time), (batch, size), and
-        where `head_reads_inputs` the inputs after them.
+        where `head_reads_inputs` the inputs after them, where `head_reads_targets` the targets.
         """
 
     @abstractmethod
