@@ -85,7 +85,7 @@ def predict(
     ] = None,
     trust: Trust = False,
 ) -> None:
-    """Ask an exported model: forecasts, classes with probabilities, numbers or tags of a file."""
+    """Ask an exported model: forecasts, classes with probabilities, numbers, tags or text."""
     from search.terminal.answers import answer_file
 
     text, notes = answer_file(exported, file, output, output_format, trust=trust)

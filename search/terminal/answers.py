@@ -93,8 +93,7 @@ def _write(output: Path, predictions: Predictions, output_format: str) -> None:
     draft = output.with_name(f".{output.name}.{uuid4().hex[:8]}")
     try:
         if output_format == "parquet":
-            kinds = {name: type(values[0]) for name, values in predictions.columns.items()}
-            write_parquet(draft, _rows(predictions), kinds)
+            write_parquet(draft, _rows(predictions), dict.fromkeys(predictions.columns))
         else:
             draft.write_text(_text(predictions, output_format), encoding="utf-8")
         draft.replace(output)

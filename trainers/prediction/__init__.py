@@ -33,6 +33,8 @@ READERS: Final[dict[tuple[str, str], Reader]] = {
     ("regression", "ts"): read_archive,
     ("tagging", "tags"): read_sentences,
     ("tagging", "lines"): read_sentences,
+    ("entity_tagging", "tags"): read_sentences,
+    ("entity_tagging", "lines"): read_sentences,
 }
 
 
@@ -100,7 +102,7 @@ def _outputs(
     """What the model says of each example, in their order."""
     nothing = Sequences.from_array(np.zeros((len(sequences), 1), dtype=np.uint8))
     split = DeviceSplit(Split(sequences, nothing), task, torch.device("cpu"))
-    size = max(model.backbone.output_size, task.input_size)
+    size = max(model.backbone.output_size, task.widest)
     order = list(evaluation_order(split, size=size, elements=ELEMENTS["cpu"]))
     with torch.no_grad():
         answers = [answer for part in order for answer in answering.of(model, split.batch(part))]

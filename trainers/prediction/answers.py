@@ -11,10 +11,11 @@ from trainers.batch import Batch
 from trainers.benchmarks.scaling import Scaler
 from trainers.model import SequenceModel
 from trainers.prediction.asked import Asked, Kept
+from trainers.prediction.continuation import Continued, continued
 
 Columns = dict[str, list[Any]]
-Outputs = list[np.ndarray]
-"""What a model says of each example."""
+Outputs = list[Any]
+"""What a model says of each example; what that is, `Answering.of` and `table` agree upon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,24 @@ def forecasts(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
     return _joined(_step_keys(outputs, asked), dict(zip(names, values.T.tolist(), strict=True)))
 
 
+def continuations(outputs: list[Continued], asked: Asked, kept: Kept) -> Columns:
+    """How likely each text is, and how it might go on."""
+    words = kept["vocabulary"]
+    between = " " if kept["task"]["level"] == "word" else ""
+    return _joined(
+        {name: list(values) for name, values in asked.keys.items()},
+        {
+            "nats_per_token": [one.nats for one in outputs],
+            "continuation": [between.join(words[token] for token in one.tokens) for one in outputs],
+        },
+    )
+
+
+def lines(column: str) -> Callable[[Columns], str]:
+    """One column as text, an answer on each line."""
+    return lambda columns: "".join(f"{answer}\n" for answer in columns[column])
+
+
 def _classes(kept: Kept) -> list[str]:
     return list(kept.get("classes") or map(str, range(kept["task"]["classes"])))
 
@@ -170,7 +189,9 @@ def _joined(*parts: Columns) -> Columns:
 ANSWERS: Final[dict[str, Answering]] = {
     "classification": Answering(whole, classes),
     "tagging": Answering(by_step, tags, tagged_text),
+    "entity_tagging": Answering(by_step, tags, tagged_text),
     "regression": Answering(whole, numbers),
     "multilabel_frames": Answering(by_step, label_sets),
     "forecasting": Answering(whole, forecasts),
+    "language_modelling": Answering(continued, continuations, lines("continuation")),
 }

@@ -1,25 +1,30 @@
 """Files for models of shared benchmarks: a sequence per line, as JSON in the benchmark's units."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from trainers.benchmarks.scaling import Scaler
-from trainers.benchmarks.vocabulary import UNKNOWN, Vocabulary
+from trainers.benchmarks.vocabulary import UNKNOWN
 from trainers.dataset import Sequences
 from trainers.own_data import files
 from trainers.own_data.examples import words_of
+from trainers.own_data.texts import read_texts
 from trainers.prediction.asked import Asked, Kept, numbered
-from trainers.prediction.own_files import of_sentences, read_lines, read_sentences
+from trainers.prediction.own_files import of_sentences, read_sentences
 
 JSON_LINES = (".jsonl", ".ndjson")
 SYMBOL = "(?s)."
+RARE = "<unk>"
+"""What benchmarks of text have in place of rare words."""
 
 
 def read_benchmark_file(path: Path, kept: Kept) -> Asked:
-    """A sequence per line, as `{"inputs": ...}`; or sentences, where the benchmark is of words.
+    """A sequence per line, as `{"inputs": ...}`; or text, where the benchmark is of text.
 
     Raises:
         ValueError: It is another kind of file, or something is wrong with a line.
@@ -29,8 +34,9 @@ def read_benchmark_file(path: Path, kept: Kept) -> Asked:
     if files.suffix_of(path) in JSON_LINES:
         return _read_json(path, kept)
     if kind == "lines" and "words" in kept:
-        return read_lines(path, kept)
-    has_words = kept["task"]["name"] == "tagging" and _is_open(kept)
+        texts = words_of(read_texts(path), kept["words"])
+        return _of_symbols([(f"{path}, line {n}", text) for n, text in enumerate(texts, 1)], kept)
+    has_words = "tagging" in kept["task"]["name"] and _is_open(kept)
     if has_words and kind in ("tags", "lines"):
         return read_sentences(path, kept)
     more = " or .txt, one text per line" if "words" in kept else ""
@@ -42,7 +48,7 @@ def read_benchmark_file(path: Path, kept: Kept) -> Asked:
 
 
 def _is_open(kept: Kept) -> bool:
-    """Whether there are words that count as unknown."""
+    """Whether there are words that count as unknown, as in a user's own data."""
     return list(kept.get("vocabulary", ()))[:1] == [UNKNOWN]
 
 
@@ -53,15 +59,9 @@ def _read_json(path: Path, kept: Kept) -> Asked:
     rows = [(f"{path}, line {number}", _inputs(path, number, line)) for number, line in lines]
     if kept["task"]["vocabulary"] is None:
         return _of_features([_features(place, row, kept) for place, row in rows], kept)
-    if _is_open(kept) and not any(_is_number(row) for _, row in rows):
-        return of_sentences([_symbols(place, row, kept) for place, row in rows], kept, "row")
-    tokens = [_tokens(place, row, kept) for place, row in rows]
-    positions = [range(1, len(example) + 1) for example in tokens]
-    return Asked(
-        sequences=Sequences.from_list(tokens),
-        keys=numbered(len(tokens)),
-        steps={"position": positions, "word": [_words(example, kept) for example in tokens]},
-    )
+    if all(_are_numbers(row) for _, row in rows):
+        return _of_tokens([_tokens(place, row, kept) for place, row in rows], kept)
+    return _of_symbols([(place, _symbols(place, row, kept)) for place, row in rows], kept)
 
 
 def _inputs(path: Path, number: int, line: str) -> Any:
@@ -116,35 +116,54 @@ def _of_features(examples: list[np.ndarray], kept: Kept) -> Asked:
     )
 
 
-def _is_number(row: Any) -> bool:
+def _are_numbers(row: Any) -> bool:
     return all(type(symbol) is int for symbol in row)
 
 
-def _symbols(place: str, row: Any, kept: Kept) -> list[str]:
-    if isinstance(row, str):
-        return words_of([row], kept.get("words", SYMBOL))[0] or _refuse_symbol(place, row)
-    return [symbol if isinstance(symbol, str) else _refuse_symbol(place, symbol) for symbol in row]
-
-
-def _tokens(place: str, row: Any, kept: Kept) -> np.ndarray:
-    """(time,) numbers of tokens; given as such, or by their names."""
+def _tokens(place: str, row: list[int], kept: Kept) -> np.ndarray:
+    """(time,) of tokens that are given by their numbers."""
     size = kept["task"]["vocabulary"]
-    if _is_number(row):
-        for symbol in row:
-            if not 0 <= symbol < size:
-                raise ValueError(f"{place}: a token must be from 0 to {size - 1}, got {symbol}")
-        return np.array(row, dtype=np.int64)
-    words = kept.get("vocabulary", ())
-    symbols = _symbols(place, row, kept)
-    for symbol in symbols:
-        if symbol not in words:
+    for number in row:
+        if not 0 <= number < size:
+            raise ValueError(f"{place}: a token must be from 0 to {size - 1}, got {number}")
+    return np.array(row, dtype=np.int64)
+
+
+def _symbols(place: str, row: Any, kept: Kept) -> list[str]:
+    """The names of tokens; of a text, its words or characters."""
+    symbols = words_of([row], kept.get("words", SYMBOL))[0] if isinstance(row, str) else row
+    for symbol in symbols or [row]:
+        if not isinstance(symbol, str) or not symbols:
             _refuse_symbol(place, symbol)
-    return Vocabulary(tuple(words)).encode(symbols)
+    return list(symbols)
 
 
-def _words(tokens: np.ndarray, kept: Kept) -> list[str]:
-    words = kept.get("vocabulary")
-    return [str(token) if words is None else words[token] for token in tokens.tolist()]
+def _of_symbols(rows: Sequence[tuple[str, list[str]]], kept: Kept) -> Asked:
+    if _is_open(kept):
+        return of_sentences([symbols for _, symbols in rows], kept, "row")
+    numbers = {word: number for number, word in enumerate(kept.get("vocabulary", ()))}
+    unknown = 0
+    for place, symbols in rows:
+        others = [symbol for symbol in symbols if symbol not in numbers]
+        if others and RARE not in numbers:
+            _refuse_symbol(place, others[0])
+        unknown += len(others)
+    rare = numbers.get(RARE, 0)
+    tokens = [np.array([numbers.get(symbol, rare) for symbol in symbols]) for _, symbols in rows]
+    return replace(_of_tokens(tokens, kept), unknown=unknown)
+
+
+def _of_tokens(tokens: list[np.ndarray], kept: Kept) -> Asked:
+    names = kept.get("vocabulary") or [str(number) for number in range(kept["task"]["vocabulary"])]
+    return Asked(
+        sequences=Sequences.from_list(tokens),
+        keys=numbered(len(tokens)),
+        steps={
+            "position": [range(1, len(example) + 1) for example in tokens],
+            "word": [[names[token] for token in example.tolist()] for example in tokens],
+        },
+        words=sum(len(example) for example in tokens),
+    )
 
 
 def _refuse_symbol(place: str, symbol: object) -> NoReturn:
