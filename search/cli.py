@@ -8,7 +8,7 @@ import typer
 
 from search.commands.benchmarks import benchmarks_app
 from search.commands.group import Commands
-from search.commands.models import check, export, spaces, train
+from search.commands.models import check, export, predict, spaces, train
 from search.commands.results import compare, leaderboard, report
 from search.commands.studies import (
     confirm,
@@ -35,6 +35,7 @@ COMMANDS = (
     compare,
     report,
     export,
+    predict,
     train,
     spaces,
     check,

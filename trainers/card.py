@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trainers.data_source import OWN_DATA
 from trainers.recipe import Recipe
 from trainers.tasks import Metric, Task, Transduction
 
@@ -65,7 +66,6 @@ def card(
         environment: What the study recorded; versions and commit are taken from it.
     """
     benchmark = recipe.benchmark["name"]
-    trust = ", trust=True" if recipe.source else ""
     warning = WARNING.format(file=recipe.source.file) if recipe.source else ""
     return CARD.format(
         family=recipe.family,
@@ -83,8 +83,10 @@ def card(
         table=_table(numbers),
         test=TESTED if numbers.test else UNTESTED,
         warning=warning,
-        trust=trust,
         use=_use(task),
+        trust=", trust=True" if recipe.source else "",
+        trusted=" --trust" if recipe.source else "",
+        asked=OWN_FILE if benchmark == OWN_DATA else BENCHMARK_FILE,
         onnx="" if onnx is None else _onnx(onnx),
     )
 
@@ -154,6 +156,11 @@ answers = model.decode(inputs, mask, beam_width={width})    # for each sequence 
 
 What the numbers stand for is in `preprocessing.json`. Validation decoded greedily, the test {how}.
 """
+OWN_FILE = """`FILE` is of the kind that the model was trained on, with the same columns; answers
+need not be in it."""
+BENCHMARK_FILE = """`FILE` is `.jsonl`, a sequence per line: `{"inputs": [...]}`, its steps in the
+units that the benchmark's data have before they are scaled. Models of words also read `.txt`, one
+text per line, or CoNLL columns."""
 
 WARNING = """
 The model is a user's own class. Its text is `{file}` in this folder and runs with all your rights
@@ -198,8 +205,16 @@ Options of the benchmark:
 `seqtune train config.toml` trains it again; on the same machine, with the same versions, it meets
 the validation value again.
 
-## How to load it
+## How to ask it
 {warning}
+```sh
+seqtune predict . FILE -o answers.csv{trusted}
+```
+
+{asked}
+
+In Python:
+
 ```python
 from trainers.export import load
 

@@ -17,7 +17,7 @@ from trainers.catalog import load_family
 from trainers.dataset import Dataset
 from trainers.model import SequenceModel, build_model
 from trainers.recipe import CONFIG_FILE, Recipe
-from trainers.tasks import task_from_json
+from trainers.tasks import Task, task_from_json
 
 WEIGHTS_FILE = "weights.safetensors"
 METRICS_FILE = "metrics.json"
@@ -124,16 +124,31 @@ def load(folder: str | Path, *, trust: bool = False) -> SequenceModel:
     if recipe.source and not trust:
         raise ValueError(
             f"{folder} must be trusted before its {recipe.source.file} is run: "
-            f"read that file, then give trust=True"
+            f"read that file, then give trust=True, or --trust to a command"
         )
     family = load_family(recipe.family, recipe.source_text)
-    task = task_from_json(json.loads((folder / PREPROCESSING_FILE).read_text("utf-8"))["task"])
+    task, _ = read_preprocessing(folder)
     model = build_model(family, recipe.config, task, seed=recipe.seed)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder / WEIGHTS_FILE} does not fit its config: {error}") from None
     return model.eval()
+
+
+def read_preprocessing(folder: Path) -> tuple[Task, dict[str, Any]]:
+    """The task of an exported model, and what was done to the data that it was trained on.
+
+    Raises:
+        OSError: The file that says so cannot be read.
+        ValueError: It is damaged.
+    """
+    path = folder / PREPROCESSING_FILE
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return task_from_json(kept["task"]), kept
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} must be as `export` wrote it, it is damaged: {error}") from None
 
 
 def _texts(

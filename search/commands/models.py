@@ -1,11 +1,11 @@
 """Commands about models: take one away, train one, look at what there is."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from search.commands.options import OutputFormat, Quiet, StudyFolder, Tracker
+from search.commands.options import OutputFormat, Quiet, StudyFolder, Tracker, Trust
 
 
 def export(
@@ -50,9 +50,7 @@ def train(
         Path | None,
         typer.Option("--output", "-o", metavar="OUT", help="Export the trained model to here."),
     ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Run the code that came with an exported model.")
-    ] = False,
+    trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
     """Train one configuration in this process; one that was exported meets its value again."""
@@ -68,6 +66,32 @@ def train(
         trust=trust,
         say=(lambda line: None) if quiet else typer.echo,
     )
+
+
+def predict(
+    exported: Annotated[
+        Path, typer.Argument(metavar="EXPORTED", help="An exported model, such as best.")
+    ],
+    file: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A file of the kind it was trained on.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT", help="Write to a file; else print."),
+    ] = None,
+    output_format: Annotated[
+        Literal["text", "csv", "json", "jsonl", "parquet"] | None,
+        typer.Option("--format", help="As the name of OUT ends, if none; printed is CSV, or text."),
+    ] = None,
+    trust: Trust = False,
+) -> None:
+    """Ask an exported model: forecasts, classes with probabilities, numbers, tags or text."""
+    from search.terminal.answers import answer_file
+
+    text, notes = answer_file(exported, file, output, output_format, trust=trust)
+    for note in notes:
+        typer.echo(note, err=True)
+    typer.echo(text, nl=False)
 
 
 def spaces(

@@ -47,6 +47,9 @@ OnFinish = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Run the code that came with an exported model.")
+]
 OutputFormat = Annotated[
     Literal["table", "json"], typer.Option("--format", help="A table for people, or JSON.")
 ]

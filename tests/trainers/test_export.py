@@ -73,6 +73,12 @@ def best(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return folder, exported(folder, recipe_of("lstm"), digits)
 
 
+def test_the_card_says_how_to_ask_the_model(best: tuple[Path, Training]) -> None:
+    told = (best[0] / "README.md").read_text("utf-8")
+    assert "seqtune predict . FILE -o answers.csv\n" in told
+    assert '`{"inputs": [...]}`' in told
+
+
 def test_the_loaded_model_gives_the_trained_outputs(
     best: tuple[Path, Training], digits: Dataset
 ) -> None:

@@ -210,7 +210,7 @@ def test_a_series_per_quarter_in_json_lines(write: Write) -> None:
         for n in range(80)
     ]
     dataset = load(write("quarters.jsonl", "\n".join(lines)), task="forecasting", horizon=4)
-    assert dataset.preprocessing["step"] == "3 months"
+    assert dataset.preprocessing["step"] == {"unit": "month", "size": 3}
     assert dataset.task.season == 4  # type: ignore[attr-defined]
     assert dataset.preprocessing["columns"]["time"] == "when"
     assert dataset.preprocessing["columns"]["target"] == ["value"]
@@ -229,7 +229,7 @@ def test_the_oil_temperature_as_a_user_would_read_it(benchmark_cache: CacheOf) -
         valid_share=4_390 / 17_420,
         test_share=4_390 / 17_420,
     )
-    assert dataset.preprocessing["step"] == "1 hour"
+    assert dataset.preprocessing["step"] == {"unit": "time", "size": 3600 * 10**9}
     theirs = load_benchmark("ett_h1", cache=cache)
     mine = dataset.train
     assert sizes(dataset)[0] == len(theirs.train) == 8_449

@@ -136,6 +136,21 @@ def test_the_step_of_dates(times: tuple[str, ...], step: Step, words: str, seaso
     assert [found.following(int(time)) for time in values[:-1]] == values[1:].tolist()
 
 
+@pytest.mark.parametrize(
+    ("times", "step", "after"),
+    [
+        (("2023-01-28", "2023-02-28"), Step("month", 1), ("2023-03-28", "2023-04-28")),
+        (("2023-01-31", "2023-02-28"), Step("month", 1), ("2023-03-31", "2023-04-30")),
+        (("2023-07-31", "2023-08-31"), Step("month", 1), ("2023-09-30", "2023-10-31")),
+        (("2023-07-01T06",), Step("month", 3), ("2023-10-01T06", "2024-01-01T06")),
+        (("2024-02-29T23",), Step("time", HOUR), ("2024-03-01T00", "2024-03-01T01")),
+        (("2024-03-07", "2024-03-08"), Step("weekday", 1), ("2024-03-11", "2024-03-12")),
+    ],
+)
+def test_times_go_on(times: tuple[str, ...], step: Step, after: tuple[str, ...]) -> None:
+    assert step.after(moments(*times), 2).tolist() == moments(*after).tolist()
+
+
 def test_the_step_of_whole_numbers() -> None:
     values = np.array([10, 15, 20, 30])
     step = infer_step(values, one_series(values), are_dates=False)

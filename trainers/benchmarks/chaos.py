@@ -63,7 +63,7 @@ class MackeyGlass(Benchmark):
             train=self._windows(values, 0, TRAIN),
             valid=self._windows(values, TRAIN, TRAIN + VALID),
             test=self._windows(values, TRAIN + VALID, TRAIN + VALID + TEST),
-            preprocessing={"scaler": scaler.to_json()},
+            preprocessing={"scaler": scaler.to_json(), "target_scaler": scaler.to_json()},
         )
 
     def _windows(self, values: np.ndarray, start: int, stop: int) -> Split:

@@ -86,6 +86,7 @@ class ETTh1(Benchmark):
             preprocessing={
                 "scaler": yardstick.scaler.to_json(),
                 "channels": list(COLUMNS[-channels:]),
+                "look_back": self.look_back,
             },
         )
 

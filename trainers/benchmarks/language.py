@@ -34,6 +34,7 @@ class _PennTreebank(Benchmark):
         "Linguistic Data Consortium (LDC99T42); no licence is stated at the origin"
     )
     level: ClassVar[str]
+    words: ClassVar[str]  # what a token is in a text
     dtype: ClassVar[type[np.integer]]
 
     def prepare(self, folder: Path) -> Dataset:
@@ -56,7 +57,7 @@ class _PennTreebank(Benchmark):
             train=train,
             valid=valid,
             test=test,
-            preprocessing={"vocabulary": tokens},
+            preprocessing={"vocabulary": tokens, "words": self.words},
         )
 
     @staticmethod
@@ -77,6 +78,7 @@ class PTBWord(_PennTreebank):
     summary = "the next word of Wall Street Journal articles"
     metric = "perplexity"
     level = "word"
+    words = r"\S+"
     dtype = np.int32
     splits = (
         "as published: 929,589 / 73,760 / 82,430 tokens, ends of sentences among them; in passages "
@@ -126,6 +128,7 @@ class PTBCharacter(_PennTreebank):
     summary = "the next character of Wall Street Journal articles"
     metric = "bits_per_character"
     level = "character"
+    words = r"\S"
     dtype = np.uint8
     splits = (
         "as published: 5,017,482 / 393,042 / 442,423 characters, ends of sentences among them; in "

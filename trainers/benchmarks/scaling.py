@@ -1,7 +1,8 @@
 """Bring inputs to mean 0 and standard deviation 1, by what the train split says alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -30,10 +31,20 @@ class Scaler:
         std = np.sqrt(squares / len(steps))
         return cls(mean, np.where(std > 0, std, 1.0))
 
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> Self:
+        """The scaler that `to_json` wrote."""
+        return cls(np.array(tree["mean"]), np.array(tree["std"]))
+
     def apply(self, values: np.ndarray) -> np.ndarray:
         """The scaled values, float32, of the same shape (..., size)."""
         scaled: np.ndarray = ((values - self.mean) / self.std).astype(np.float32)
         return scaled
+
+    def restore(self, scaled: np.ndarray) -> np.ndarray:
+        """The values that were scaled, float64: the inverse of `apply`."""
+        values: np.ndarray = scaled.astype(np.float64) * self.std + self.mean
+        return values
 
     def to_json(self) -> dict[str, Any]:
         """For `Dataset.preprocessing`."""

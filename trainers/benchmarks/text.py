@@ -86,6 +86,7 @@ class RottenTomatoes(Benchmark):
             test=everything.select(test),
             preprocessing={
                 "vocabulary": vocabulary.to_json(),
+                "words": r"\S+",
                 "classes": ["against", "for"],
             },
         )

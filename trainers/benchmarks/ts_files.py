@@ -1,6 +1,6 @@
 """Read `.ts` files, the text format of the UCR and UEA archives of time series."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -46,7 +46,9 @@ def read_ts(path: Path) -> LabelledSeries:
     Raises:
         ValueError: The file is not such a file; the message names the line.
     """
-    header, cases, labels = _read_cases(path, _check_classes)
+    header, first = _read_header(path)
+    _check_classes(path, first, header)
+    cases, labels = _read_cases(path, header, first)
     codes = []
     for number, label in labels:
         if label.strip() not in header.classes:
@@ -62,36 +64,53 @@ def read_ts_numbers(path: Path) -> tuple[list[np.ndarray], np.ndarray]:
     Raises:
         ValueError: The file is not such a file; the message names the line.
     """
-    _, cases, labels = _read_cases(path, _check_numbers)
+    header, first = _read_header(path)
+    _check_numbers(path, first, header)
+    cases, labels = _read_cases(path, header, first)
     numbers = [_read_channel(path, number, label) for number, label in labels]
     return cases, np.concatenate(numbers)
 
 
+def read_ts_series(path: Path) -> list[np.ndarray]:
+    """Read a file of series that may lack labels, (time, channels) each; labels are left out.
+
+    Raises:
+        ValueError: The file is not such a file; the message names the line.
+    """
+    header, first = _read_header(path)
+    has_labels = any(
+        header.tags.get(name, "").startswith("true") for name in ("classlabel", "targetlabel")
+    )
+    return _read_cases(path, header, first, has_labels=has_labels)[0]
+
+
 def _read_cases(
-    path: Path, check: Callable[[Path, int, _Header], None]
-) -> tuple[_Header, list[np.ndarray], list[tuple[int, str]]]:
-    """The header, the series, and each one's label with the number of its line."""
-    lines = path.read_text("utf-8").split("\n")
-    header, first = _read_header(path, lines)
-    check(path, first, header)
+    path: Path, header: _Header, first: int, *, has_labels: bool = True
+) -> tuple[list[np.ndarray], list[tuple[int, str]]]:
+    """The series, and each one's label with the number of its line."""
     if header.says("timestamps", "true"):
         _refuse(path, first, "series with time stamps cannot be read: values alone are expected")
     cases, labels = [], []
-    for number, line in enumerate(lines[first:], first + 1):
+    for number, line in enumerate(_lines(path)[first:], first + 1):
         if line.strip():
-            *channels, label = line.strip().split(":")
+            channels = line.strip().split(":")
+            label = channels.pop() if has_labels else ""
             cases.append(_read_case(path, number, channels, header))
             labels.append((number, label))
     if not cases:
         raise ValueError(f"{path}: there must be at least one case after @data, got none")
     _check_alike(path, cases, header)
-    return header, cases, labels
+    return cases, labels
 
 
-def _read_header(path: Path, lines: list[str]) -> tuple[_Header, int]:
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").split("\n")
+
+
+def _read_header(path: Path) -> tuple[_Header, int]:
     """The header and the place of the line after @data."""
     header = _Header()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(path), 1):
         if line.strip().lower() == "@data":
             return header, number
         if line.startswith("@"):

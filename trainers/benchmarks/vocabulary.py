@@ -51,6 +51,11 @@ class Vocabulary:
             dtype=np.int32,
         )
 
+    def count_unknown(self, sentences: Iterable[Sequence[str]]) -> int:
+        """How many of all the words are unknown."""
+        numbers = self._numbers
+        return sum(word not in numbers for sentence in sentences for word in sentence)
+
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {word: number for number, word in enumerate(self.words)}

@@ -4,6 +4,7 @@ One more kind of file or task is a function in a file here and a line in `READER
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -55,4 +56,5 @@ def load_own_data(own: OwnData) -> Dataset:
         raise ValueError(
             f"{own.task} must be from files that end in {', '.join(suffixes)}, got {paths[0]}"
         )
-    return READERS[own.task, kinds[0]](own)
+    dataset = READERS[own.task, kinds[0]](own)
+    return replace(dataset, preprocessing={**dataset.preprocessing, "kind": kinds[0]})

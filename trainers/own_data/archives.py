@@ -10,7 +10,7 @@ from trainers.dataset import Dataset
 from trainers.own_data.account import Account
 from trainers.own_data.description import OwnData
 from trainers.own_data.examples import SeriesExamples
-from trainers.own_data.files import read_lines
+from trainers.own_data.files import check_text
 from trainers.own_data.labelled import Answers, Labelled
 from trainers.own_data.table import Rows, Source, sources_of
 
@@ -27,8 +27,7 @@ def archive_data(own: OwnData) -> Dataset:
     own = _with_test(own, account)
     sources = sources_of(own)
     for source in sources:
-        for _ in read_lines(source.path):  # refuses what is not UTF-8, by its line
-            pass
+        check_text(source.path)
     read = _read_classes if own.task == "classification" else _read_numbers
     cases, answers = read(sources)
     counts = [len(of_file) for of_file in cases]

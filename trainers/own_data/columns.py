@@ -72,7 +72,7 @@ class Numbers:
 
     def _refuse(self, array: Any, place: Place) -> NoReturn:
         for row, value in enumerate(array.to_pylist()):
-            if value is None or value in MISSING or _is_nan(value):
+            if _is_missing(value):
                 refuse_missing(self.name, value, place(row))
             number = _as_number(value)
             if number is None:
@@ -85,6 +85,21 @@ class Numbers:
                     f"{place(row)}: column {self.name!r} must hold finite numbers, got {value!r}"
                 )
         raise ValueError(f"{place(0)}: column {self.name!r} must hold numbers, got {array.type}")
+
+
+@dataclass(slots=True)
+class PartialNumbers(Numbers):
+    """(rows,) float64; NaN where there is no value."""
+
+    def add(self, array: Any, place: Place) -> None:
+        """See `Column`."""
+        array = plain(array)
+        there = np.flatnonzero([not _is_missing(value) for value in array.to_pylist()])
+        values = np.full(len(array), np.nan)
+        if len(there):
+            Numbers.add(self, array.take(pa.array(there)), lambda row: place(int(there[row])))
+            values[there] = self._parts.pop()
+        self._parts.append(values)
 
 
 @dataclass(slots=True)
@@ -181,8 +196,8 @@ def cast(array: Any, kind: Any) -> Any:
     return None if cast.null_count else cast
 
 
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _is_missing(value: object) -> bool:
+    return value is None or value in MISSING or (isinstance(value, float) and math.isnan(value))
 
 
 def _as_number(value: Any) -> float | None:

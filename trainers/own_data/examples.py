@@ -13,6 +13,7 @@ from trainers.benchmarks.vocabulary import Vocabulary
 from trainers.dataset import Sequences
 
 TOKEN: Final = re.compile(r"\w+|[^\w\s]")
+"""Every sign that is neither letter nor digit is a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,14 @@ class SeriesExamples:
         """See `Examples`; every feature has mean 0 and deviation 1 over the steps of train."""
         scaler = Scaler.fit(self.values[np.repeat(is_train, self.lengths)])
         return Inputs(
-            Sequences(scaler.apply(self.values), self.starts, self.lengths),
+            self.scaled(scaler),
             {"input_size": self.values.shape[1]},
             {"scaler": scaler.to_json()},
         )
+
+    def scaled(self, scaler: Scaler) -> Sequences:
+        """What a model is given."""
+        return Sequences(scaler.apply(self.values), self.starts, self.lengths)
 
     def keys(self) -> list[Hashable]:
         """See `Examples`."""
@@ -91,19 +96,19 @@ class SeriesExamples:
 
 @dataclass(frozen=True, slots=True)
 class TextExamples:
-    """Texts, read word by word; every sign that is neither letter nor digit is a word."""
+    """Texts, read word by word, as `TOKEN` says."""
 
     texts: list[str]
     _sentences: list[list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_sentences", [TOKEN.findall(text) for text in self.texts])
+        object.__setattr__(self, "_sentences", words_of(self.texts, TOKEN.pattern))
 
     def inputs(self, is_train: np.ndarray) -> Inputs:
         """See `Examples`; words that are not at least twice in train are unknown."""
         known = Vocabulary.build(self._sentences[place] for place in np.flatnonzero(is_train))
         return Inputs(
-            Sequences.from_list([known.encode(sentence) for sentence in self._sentences]),
+            encoded(self._sentences, known),
             {"vocabulary": len(known)},
             {"vocabulary": known.to_json(), "words": TOKEN.pattern},
         )
@@ -116,6 +121,17 @@ class TextExamples:
         """See `Examples`."""
         lengths = np.array([len(sentence) for sentence in self._sentences])
         return f"{len(lengths):,} texts of {span(lengths)} words"
+
+
+def words_of(texts: Sequence[str], pattern: str) -> list[list[str]]:
+    """The words of each text: all that `pattern` finds."""
+    words = re.compile(pattern)
+    return [words.findall(text) for text in texts]
+
+
+def encoded(sentences: Sequence[Sequence[str]], known: Vocabulary) -> Sequences:
+    """Sentences as numbers of a vocabulary."""
+    return Sequences.from_list([known.encode(sentence) for sentence in sentences])
 
 
 def span(lengths: np.ndarray) -> str:

@@ -96,6 +96,17 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line.decode("utf-8").rstrip("\r\n")
 
 
+def check_text(path: Path) -> None:
+    """Refuse a file that is not UTF-8.
+
+    Raises:
+        ValueError: A line is not.
+        OSError: The file cannot be read.
+    """
+    for _ in read_lines(path):
+        pass
+
+
 class _CheckedText(io.RawIOBase):
     """A file that passes its bytes on if they are UTF-8."""
 

@@ -1,7 +1,6 @@
 """Forecasting of a user's own series: long format, split by time, the same for all series."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,33 +9,17 @@ from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.windows import Series, Yardstick, cut_windows
 from trainers.dataset import Dataset
 from trainers.own_data.account import KEY, Account
-from trainers.own_data.columns import Column, Numbers, Words
+from trainers.own_data.columns import Numbers, Words
 from trainers.own_data.description import OwnData
 from trainers.own_data.dividing import NAMES
 from trainers.own_data.examples import span
 from trainers.own_data.leakage import warn_of_known_targets, warn_of_overlap
+from trainers.own_data.long_tables import LongColumns, stacked
 from trainers.own_data.panel import Panel, make_panel
 from trainers.own_data.roles import IDS, TARGETS, TIMES, given_roles
 from trainers.own_data.table import DATA, TEST, VALID, read_rows, sources_of, survey
 from trainers.own_data.times import Times
 from trainers.tasks import Forecasting
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns of a long table that are read."""
-
-    time: Times
-    series: Words | None
-    targets: list[Numbers]
-    past: list[Numbers]
-    known: list[Numbers]
-
-    @property
-    def everything(self) -> list[Column]:
-        """All of them."""
-        series = [] if self.series is None else [self.series]
-        return [self.time, *series, *self.targets, *self.past, *self.known]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +52,7 @@ def forecasting_data(own: OwnData) -> Dataset:
     return _dataset(own, panel, splits, question, columns, account)
 
 
-def _columns(own: OwnData, path: Path, account: Account) -> Columns:
+def _columns(own: OwnData, path: Path, account: Account) -> LongColumns:
     roles = given_roles(own, path, survey(path))
     time = own.time or roles.only("time", "time") or roles.named("time", TIMES)
     time = roles.needed("time", time, "the column of times")
@@ -79,7 +62,7 @@ def _columns(own: OwnData, path: Path, account: Account) -> Columns:
         found = roles.named("target", TARGETS) or roles.only("target", "number")
         targets = (roles.needed("target", found, "the column to forecast"),)
     account.say(*roles.words())
-    return Columns(
+    return LongColumns(
         Times(time),
         None if series is None else Words(series),
         *(
@@ -158,11 +141,11 @@ def _dataset(
     panel: Panel,
     splits: np.ndarray,
     question: Question,
-    columns: Columns,
+    columns: LongColumns,
     account: Account,
 ) -> Dataset:
     targets, past, known = (
-        _stack(part, panel) for part in (columns.targets, columns.past, columns.known)
+        stacked(part, panel.order) for part in (columns.targets, columns.past, columns.known)
     )
     warn_of_known_targets(
         columns.targets, columns.known, (targets, known), panel.codes, question.horizon, account
@@ -201,15 +184,9 @@ def _dataset(
         valid=valid,
         test=test,
         preprocessing={
-            "columns": {
-                "time": columns.time.name,
-                "id": columns.series and columns.series.name,
-                "target": [column.name for column in columns.targets],
-                "covariates": [column.name for column in columns.past],
-                "future_covariates": [column.name for column in columns.known],
-            },
+            "columns": columns.to_json(),
             "look_back": question.look_back,
-            "step": panel.step.words,
+            "step": asdict(panel.step),
             "series": {
                 name: yardstick.scaler.to_json() | {"naive_error": yardstick.naive_error.tolist()}
                 for name, yardstick in zip(panel.names, yardsticks, strict=True)
@@ -227,11 +204,3 @@ def _yardsticks(
     ends = np.cumsum(np.bincount(panel.codes, minlength=len(panel.names)))
     pieces = zip(np.split(targets, ends[:-1]), np.split(splits, ends[:-1]), strict=True)
     return [Yardstick.fit(values[part == DATA], season) for values, part in pieces]
-
-
-def _stack(columns: Sequence[Numbers], panel: Panel) -> np.ndarray:
-    """(rows, columns) in the order of the panel."""
-    stacked = np.empty((len(panel.order), len(columns)))
-    for place, column in enumerate(columns):
-        stacked[:, place] = column.values[panel.order]
-    return stacked

@@ -15,7 +15,7 @@ from trainers.own_data.examples import TOKEN, span
 from trainers.own_data.leakage import warn_of_duplicates
 from trainers.own_data.roles import Roles, given_roles
 from trainers.own_data.table import Rows, Source, read_rows, sources_of, survey
-from trainers.own_data.texts import text_lines
+from trainers.own_data.texts import read_texts
 
 SOURCES: Final = ("source", "src", "from", "input", "text")
 TARGETS: Final = ("target", "tgt", "to", "output", "translation")
@@ -97,7 +97,7 @@ def line_pair_data(own: OwnData) -> Dataset:
 
 
 def _parallel(first: Source, second: Source) -> tuple[list[str], list[str]]:
-    one, other = text_lines(first), text_lines(second)
+    one, other = read_texts(first.path), read_texts(second.path)
     if len(one) != len(other):
         raise ValueError(
             f"{second.path} must have as many lines as {first.path}, which has {len(one):,}, "

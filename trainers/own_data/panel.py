@@ -55,8 +55,11 @@ class Panel:
         return follows
 
 
-def make_panel(rows: Rows, time: Times, series: Words | None) -> Panel:
+def make_panel(rows: Rows, time: Times, series: Words | None, *, step: Step | None = None) -> Panel:
     """Sort rows by series, and check that times grow in even steps in each file of a series.
+
+    Args:
+        step: What must lie between two times; that between most of them if None.
 
     Raises:
         ValueError: Times of a series do not grow, come twice, or leave something out.
@@ -70,7 +73,7 @@ def make_panel(rows: Rows, time: Times, series: Words | None) -> Panel:
     has_id = series is not None
     early = Panel(rows, order, codes, parts, times, Step("number", 1), names, time)
     _check_growth(early, begins, has_id)
-    step = infer_step(times, begins, are_dates=bool(time.are_dates))
+    step = step or infer_step(times, begins, are_dates=bool(time.are_dates))
     panel = Panel(rows, order, codes, parts, times, step, names, time)
     _check_steps(panel, begins)
     return panel

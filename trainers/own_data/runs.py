@@ -54,6 +54,19 @@ class Runs:
                 f"{column.show(begin)} in {self.rows.place(begin).rpartition(', ')[2]}"
             )
 
+    def check_several_rows(self) -> None:
+        """Refuse a column that tells not sequences apart but rows.
+
+        Raises:
+            ValueError: Every row is a sequence of its own.
+        """
+        if self.lengths.max() == 1:
+            raise ValueError(
+                f"`id` must name the column that tells sequences apart, but in "
+                f"{self.column.name!r} every row has another; for one text per row name the "
+                f"`text` column instead"
+            )
+
     def check_growth(self, time: Times) -> None:
         """Refuse times that do not grow within a sequence.
 
@@ -76,18 +89,9 @@ class Runs:
 
 
 def make_runs(rows: Rows, column: Words) -> Runs:
-    """The rows of each sequence together; in files of two splits they are two sequences.
-
-    Raises:
-        ValueError: Every row is a sequence of its own.
-    """
+    """The rows of each sequence together; in files of two splits they are two sequences."""
     sequences = rows.parts * (int(column.codes.max()) + 1) + column.codes
     order = np.argsort(sequences, kind="stable")
     changes = np.flatnonzero(np.diff(sequences[order], prepend=-1))
     lengths = np.diff(changes, append=len(order))
-    if lengths.max() == 1:
-        raise ValueError(
-            f"`id` must name the column that tells sequences apart, but in {column.name!r} every "
-            f"row has another; for one text per row name the `text` column instead"
-        )
     return Runs(rows, order, changes, lengths, column)

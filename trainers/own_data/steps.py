@@ -60,6 +60,21 @@ class Step:
             return time + _as_int(np.busday_offset(day, self.size)) - _as_int(day)
         return time + self.size
 
+    def after(self, times: np.ndarray, count: int) -> np.ndarray:
+        """(count,) the times that go on where `times`, evenly spaced by this step, end."""
+        following = [int(times[-1])]
+        for _ in range(count):
+            following.append(self.following(following[-1]))
+        if self.unit == "month":
+            moments = times.astype("M8[ns]")
+            within = moments - moments.astype("M8[M]")
+            months = moments[-1].astype("M8[M]") + self.size * np.arange(1, count + 1)
+            alike: np.ndarray = months + within[-1]
+            # else it is the last day of each month
+            if within.min() == within.max() and (alike.astype("M8[M]") == months).all():
+                return alike.astype("M8[ns]").view(np.int64)
+        return np.array(following[1:])
+
     @property
     def words(self) -> str:
         """Such as `1 hour` or `3 months`; of whole numbers the size alone."""

@@ -1,5 +1,6 @@
 """Read words with a tag each from columns, sentences parted by blank lines: CoNLL and CoNLL-U."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,8 +46,42 @@ def read_sentences(path: Path, word: str | None, tag: str | None) -> list[Senten
         ValueError: A line is not as the others are, or sentences are not parted by blank lines.
         OSError: The file cannot be read.
     """
+    sentences = []
+    for rows in _read_rows(path, needed=2):
+        columns = len(rows[0][1])
+        chosen = (_number(path, word, columns, 1), _number(path, tag, columns, columns))
+        words, tags = (tuple(cells[place] for _, cells in rows) for place in chosen)
+        sentences.append(Sentence(path, rows[0][0], words, tags))
+    _check_sentences(path, sentences)
+    return sentences
+
+
+def read_words(path: Path, word: str | None) -> list[tuple[str, ...]]:
+    """The words of all sentences of a file, which may lack tags.
+
+    Args:
+        word: See `read_sentences`.
+
+    Raises:
+        ValueError: A line is not as the others are.
+        OSError: The file cannot be read.
+    """
+    sentences = []
+    for rows in _read_rows(path, needed=1):
+        place = _number(path, word, len(rows[0][1]), 1)
+        sentences.append(tuple(cells[place] for _, cells in rows))
+    if not sentences:
+        raise ValueError(f"{path} must hold sentences, got blank lines")
+    return sentences
+
+
+def _read_rows(path: Path, *, needed: int) -> Iterator[list[tuple[int, list[str]]]]:
+    """For each sentence its lines, by number, as cells.
+
+    Args:
+        needed: The fewest columns.
+    """
     is_conllu = suffix_of(path) == ".conllu"
-    sentences: list[Sentence] = []
     rows: list[tuple[int, list[str]]] = []
     columns = len(CONLLU) if is_conllu else 0
     for number, line in [*read_lines(path), (0, "")]:
@@ -55,19 +90,16 @@ def read_sentences(path: Path, word: str | None, tag: str | None) -> list[Senten
         if line.strip():
             cells = line.split("\t") if is_conllu or "\t" in line else line.split()
             columns = columns or len(cells)
-            _check_cells(path, number, cells, columns)
+            _check_cells(path, number, cells, columns, needed)
             if not is_conllu or cells[0].isdecimal():  # "3-4" is a multiword token, "3.1" empty
                 rows.append((number, cells))
         elif rows:
-            chosen = (_number(path, word, columns, 1), _number(path, tag, columns, columns))
-            sentences.append(_sentence(path, rows, chosen))
+            yield rows
             rows = []
-    _check_sentences(path, sentences)
-    return sentences
 
 
-def _check_cells(path: Path, number: int, cells: list[str], columns: int) -> None:
-    if columns < 2:
+def _check_cells(path: Path, number: int, cells: list[str], columns: int, needed: int) -> None:
+    if columns < needed:
         raise ValueError(
             f"{path}, line {number} must have a word and its tag, parted by a tab or a blank, "
             f"got {cells[0][:40]!r}"
@@ -93,11 +125,6 @@ def _number(path: Path, column: str | None, columns: int, default: int) -> int:
             f"{path}: columns have no names, only numbers from 1 to {columns}, got {column!r}"
         )
     return int(column) - 1
-
-
-def _sentence(path: Path, rows: list[tuple[int, list[str]]], chosen: tuple[int, int]) -> Sentence:
-    words, tags = (tuple(cells[place] for _, cells in rows) for place in chosen)
-    return Sentence(path, rows[0][0], words, tags)
 
 
 def _check_sentences(path: Path, sentences: list[Sentence]) -> None:

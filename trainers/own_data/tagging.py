@@ -7,7 +7,7 @@ from trainers.dataset import Dataset, Sequences, Split
 from trainers.own_data.account import KEY, Account
 from trainers.own_data.description import OwnData
 from trainers.own_data.dividing import NAMES, Division, divide
-from trainers.own_data.examples import span
+from trainers.own_data.examples import encoded, span
 from trainers.own_data.leakage import warn_of_duplicates
 from trainers.own_data.table import DATA, Rows, sources_of
 from trainers.own_data.tag_files import Sentence, read_sentences
@@ -42,7 +42,7 @@ def tagging_data(own: OwnData) -> Dataset:
     )
     warn_of_duplicates([sentence.words for sentence in sentences], division.splits, account)
     everything = Split(
-        Sequences.from_list([known.encode(sentence.words) for sentence in sentences]),
+        encoded([sentence.words for sentence in sentences], known),
         Sequences.from_list(codes),
     )
     train, valid, test = (
@@ -58,6 +58,7 @@ def tagging_data(own: OwnData) -> Dataset:
         preprocessing={
             "vocabulary": known.to_json(),
             "classes": classes,
+            "columns": {"text": own.text, "target": tag},
             KEY: account.to_json(),
         },
     )

@@ -13,7 +13,7 @@ from trainers.own_data.files import read_lines
 from trainers.own_data.labelled import Answers, Labelled, answer_columns, answers_of
 from trainers.own_data.roles import IDS, TARGETS, TEXTS, TIMES, Roles, given_roles
 from trainers.own_data.sequences import sequence_data
-from trainers.own_data.table import Rows, Source, read_rows, sources_of, survey
+from trainers.own_data.table import Rows, read_rows, sources_of, survey
 
 
 def table_data(own: OwnData) -> Dataset:
@@ -81,7 +81,7 @@ def line_data(own: OwnData) -> Dataset:
         raise ValueError(
             f"`data` must name a text file for each class, two at least, got only {own.data[0]}"
         )
-    read = [text_lines(source) for source in sources]
+    read = [read_texts(source.path) for source in sources]
     counts = [len(lines) for lines in read]
     rows = Rows(tuple(sources), np.cumsum(counts))
     codes = np.repeat([classes.index(name) for name in names], counts)
@@ -95,19 +95,19 @@ def line_data(own: OwnData) -> Dataset:
     ).dataset(own, account)
 
 
-def text_lines(source: Source) -> list[str]:
+def read_texts(path: Path) -> list[str]:
     """The lines of a file, each of them a text; blank ones at its end are left out.
 
     Raises:
         ValueError: A line is blank or not UTF-8.
         OSError: The file cannot be read.
     """
-    lines = [line.strip() for _, line in read_lines(source.path)]
+    lines = [line.strip() for _, line in read_lines(path)]
     while lines and not lines[-1]:
         lines.pop()
     if not all(lines):
         number = lines.index("") + 1
-        raise ValueError(f"{source.path}, row {number} must hold a text, got a blank line")
+        raise ValueError(f"{path}, row {number} must hold a text, got a blank line")
     if not lines:
-        raise ValueError(f"{source.path} must hold one text per line, got blank lines")
+        raise ValueError(f"{path} must hold one text per line, got blank lines")
     return lines
