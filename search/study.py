@@ -122,7 +122,7 @@ class SearchSettings(Table):
     sampler: str = "tpe"
     """What proposes configurations, one for each family: random, tpe, gp, cma_es or evolution."""
     scheduler: str = "asha"
-    """What decides which trials go on, one for each family."""
+    """What decides which trials go on, one for each family: none, asha or hyperband."""
     reduction_factor: int = Field(default=3, ge=2)
     """From one rung to the next, one trial in so many goes on."""
     first_rung_epochs: int = Field(default=1, ge=1)

@@ -207,7 +207,8 @@ class Conductor:
     def _next_stop(self, trial: TrialProgress) -> int:
         if not trial.in_search:
             return self._study.budget.epochs
-        return self.state.families[trial.trial.family].scheduler.next_stop(trial.epoch)
+        scheduler = self.state.families[trial.trial.family].scheduler
+        return scheduler.next_stop(trial.trial.number, trial.epoch)
 
     def _search_lease(self) -> Lease | None:
         out_of_time = self._out_of_time()

@@ -159,6 +159,7 @@ class StudyState:
         if finalist_of is None:
             self.families[trial.family].trials.append(number)
             self.families[trial.family].redrawn += event.get("redrawn", 0)
+            self.families[trial.family].scheduler.begin(number)
             self.ledger.accounts[trial.family].proposed += 1
             self._tell(self.trials[number], State.running)
         else:

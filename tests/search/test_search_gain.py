@@ -1,10 +1,13 @@
 """What TPE with ASHA is worth; `perf/search_gain.py` asks the same of longer searches."""
 
+import pytest
+
 from search.insight.search_gain import GENERATED, OURS, RIVAL, Course, Gain, Misleading, gain, run
 from search.trial import Trial
 from spaces import default
 
 
+@pytest.mark.slow
 def test_half_the_spending_is_enough() -> None:
     """Each family gets 12 full trainings' worth of epochs; the median of 20 seeds is near 40 %."""
     found = gain(GENERATED, range(20), spending=3 * 12 * 27, epochs=27)
