@@ -122,7 +122,7 @@ class SearchSettings(Table):
     sampler: str = "tpe"
     """What proposes configurations, one for each family: random, tpe, gp, cma_es or evolution."""
     scheduler: str = "asha"
-    """What decides which trials go on, one for each family."""
+    """What decides which trials go on, one for each family: none, asha or hyperband."""
     reduction_factor: int = Field(default=3, ge=2)
     """From one rung to the next, one trial in so many goes on."""
     first_rung_epochs: int = Field(default=1, ge=1)
@@ -147,6 +147,21 @@ class Confirm(Table):
     """Configurations of each family that become finalists; 0 leaves the confirmation out."""
     seeds: int = Field(default=5, ge=1)
     """Seeds on which each finalist is trained."""
+    racing: int | None = Field(default=None, ge=2)
+    """The most seeds of one finalist; families not told apart get `seeds` more at a time."""
+
+    @model_validator(mode="after")
+    def _race_goes_on(self) -> Self:
+        if self.racing is None:
+            return self
+        if self.racing <= self.seeds:
+            raise ValueError(
+                f"must have a `racing`, the most seeds, above `seeds`, the first ones; "
+                f"got {self.racing} and {self.seeds}"
+            )
+        if self.top_per_family != 1:
+            raise ValueError("must have `top_per_family = 1` where finalists are `racing`")
+        return self
 
 
 class Resources(Table):

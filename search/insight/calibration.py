@@ -115,6 +115,7 @@ class Kind:
     noise: float = NOISE
     sampler: str = "random"
     seeds: int = 5
+    racing: int | None = None
 
     def study(self, seed: int) -> Study:
         """The study file of one repetition."""
@@ -126,7 +127,7 @@ class Kind:
                 "seed": seed,
                 "budget": dict(self.budget),
                 "search": {"sampler": self.sampler},
-                "confirm": {"seeds": self.seeds},
+                "confirm": {"seeds": self.seeds, "racing": self.racing},
             }
         )
 
@@ -149,6 +150,7 @@ PACES = dict(zip(FAMILIES, (1.0, 0.5, 1.0, 2.0, 3.0), strict=True))
 SEED_DEVIATION = math.hypot(NOISE, Examinee.rest / math.sqrt(Examinee.examples))
 """Standard deviation between seeds of the mean over a test split."""
 EQUAL = dict.fromkeys(FAMILIES, 1.0)
+CLOSE_LEADER = EQUAL | {"c": 1.0 - 2 * SEED_DEVIATION}
 LEADER = EQUAL | {"c": 1.0 - 5 * SEED_DEVIATION}
 TRIALS = {"trials_per_family": 9, "epochs": 3}
 SECONDS = {"device_seconds": 90.0, "epochs": 3}
@@ -158,6 +160,10 @@ KINDS = {
         Kind("equal", EQUAL, PACES, TRIALS),
         Kind("leader", LEADER, PACES, SECONDS),
         Kind("lucky", EQUAL, PACES, TRIALS, spread=0.5),
+        Kind("equal, racing", EQUAL, PACES, TRIALS, racing=15),
+        Kind("leader, racing", LEADER, PACES, SECONDS, racing=15),
+        Kind("close, racing", CLOSE_LEADER, PACES, SECONDS, racing=15),
+        Kind("close", CLOSE_LEADER, PACES, SECONDS),
         Kind("equal, TPE", EQUAL, PACES, TRIALS, sampler="tpe"),
         Kind("leader, TPE", LEADER, PACES, TRIALS, spread=0.02, sampler="tpe"),
     )
@@ -197,13 +203,17 @@ def judge(kind: Kind, seed: int, folder: Path) -> Judged:
     families = kind.families(seed)
     summary = StudySummary(kind.name, directory=folder)
     simulation = Simulation(
-        kind.study(seed), families, slots=SLOTS, record=lambda event: _note(summary, event)
+        kind.study(seed),
+        families,
+        slots=SLOTS,
+        record=lambda event: _note(summary, event),
+        example_losses=lambda number, _: _losses(simulation, families, number),
     )
     simulation.run()
     trials = [progress.trial for progress in simulation.conductor.state.trials]
     for trial in trials:
         if trial.finalist_of is not None:
-            losses = families[trial.family].losses(trial)
+            losses = _losses(simulation, families, trial.number)
             write_losses(checkpoint_path(folder, trial.number), losses)
     places = standings(summary)
     verdict = Verdict.over(summary, places)
@@ -258,6 +268,11 @@ class Rates:
             over_examples=fmean(hit for each in judged for hit in each.over_examples),
             share_error=max(each.share_error for each in judged),
         )
+
+
+def _losses(simulation: Simulation, families: Mapping[str, Examinee], number: int) -> np.ndarray:
+    trial = simulation.conductor.state.trials[number].trial
+    return families[trial.family].losses(trial)
 
 
 def _note(summary: StudySummary, event: Event) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from search.motion import events
-from search.motion.confirm import confirmation_seeds, finalists
+from search.motion.confirm import first_finalists
 from search.motion.events import Event
 from search.motion.family import FamilySearch
+from search.motion.racing import ExampleLosses, next_round
 from search.motion.sizing import Sizing
 from search.motion.state import StudyState, TrialProgress
 from search.study import Study
@@ -35,6 +36,7 @@ class Conductor:
         record: Called with each event; what it raises leaves the state as it was.
         clock: Unix seconds.
         sizings: By family, what holds its proposals to limits on parameters, where there are any.
+        example_losses: What tells finalists apart who race for more seeds.
 
     Raises:
         ValueError: The study names a sampler or a scheduler that does not exist.
@@ -50,6 +52,7 @@ class Conductor:
         record: Callable[[Event], None],
         clock: Callable[[], float] = time.time,
         sizings: Mapping[str, Sizing] | None = None,
+        example_losses: ExampleLosses = lambda _number, _loss: None,
     ) -> None:
         self.state = StudyState(spaces, study, maximize=maximize, sizings=sizings or {})
         self._opening = events.opened(spaces, study)
@@ -58,6 +61,7 @@ class Conductor:
         self._diverged = f"diverged: the validation {metric} is not finite"
         self._record = record
         self._clock = clock
+        self._example_losses = example_losses
         self._opened = False
         self._stopping = False
 
@@ -67,7 +71,7 @@ class Conductor:
         state = self.state
         if state.in_flight:
             return False
-        todo = state.searching or state.finalists or state.interrupted
+        todo = state.searching or state.finalists or state.interrupted or not state.race_over
         return self._stopping or (self._opened and not todo)
 
     def replay(self, log: Iterable[Event]) -> None:
@@ -98,7 +102,8 @@ class Conductor:
             lease = self._search_lease()
             if lease is not None or self.state.search_in_flight():
                 return lease
-            self._close_search()
+            self._emit(events.searched(first_finalists(self._study, self.state)))
+        self._go_on_racing()
         return self._finalist_lease()
 
     def wanted(self, lease: Lease) -> bool:
@@ -207,7 +212,8 @@ class Conductor:
     def _next_stop(self, trial: TrialProgress) -> int:
         if not trial.in_search:
             return self._study.budget.epochs
-        return self.state.families[trial.trial.family].scheduler.next_stop(trial.epoch)
+        scheduler = self.state.families[trial.trial.family].scheduler
+        return scheduler.next_stop(trial.trial.number, trial.epoch)
 
     def _search_lease(self) -> Lease | None:
         out_of_time = self._out_of_time()
@@ -246,23 +252,11 @@ class Conductor:
         self._emit(events.proposed(trial, proposal, redrawn))
         return trial.number
 
-    def _close_search(self) -> None:
-        """The search is over: choose the finalists."""
-        confirm, trials = self._study.confirm, self.state.trials
-        chosen = finalists(
-            {
-                name: [
-                    trials[number]
-                    for number in family.trials
-                    if family.admits(trials[number].trial.config)
-                ]
-                for name, family in self.state.families.items()
-            },
-            top_per_family=confirm.top_per_family,
-            seeds=confirmation_seeds(self._study.seed, confirm.seeds),
-            confirmed={(trial.trial.finalist_of, trial.trial.seed) for trial in trials},
-        )
-        self._emit(events.searched(chosen))
+    def _go_on_racing(self) -> None:
+        """Once all runs of a round are over: more seeds for those that cannot be told apart."""
+        state = self.state
+        if not (state.race_over or state.finalists or state.in_flight):
+            self._emit(events.raced(*next_round(self._study, state, self._example_losses)))
 
     def _finalist_lease(self) -> Lease | None:
         if not self.state.finalists:
@@ -301,7 +295,7 @@ class Conductor:
             self._lose(trial, lease, "the measurement on the test split did not arrive")
             return
         if lease.test:
-            self._emit(events.tested(lease, outcome))
+            self._emit(events.tested(lease, outcome, self._metric))
         early = outcome.early and trial.epoch < self._study.budget.epochs
         self._end(trial, State.complete, SETTLED if early else "", early=early)
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 from search.motion.randomness import key
-from search.motion.state import TrialProgress
+from search.motion.state import StudyState, TrialProgress
+from search.study import Study
 from search.trial import Finalist, State
 
 
@@ -34,6 +35,24 @@ def best_trials(trials: Iterable[TrialProgress], count: int) -> list[TrialProgre
     unfinished = [trial.best_loss for trial in candidates if trial.state != State.complete]
     bar = min(unfinished, default=math.inf)
     return sorted(candidates, key=lambda trial: _merit(trial, bar))[:count]
+
+
+def first_finalists(study: Study, state: StudyState) -> list[Finalist]:
+    """Those to be trained once the search is over; trials outside today's limits are left out."""
+    admitted = {
+        name: [
+            state.trials[number]
+            for number in family.trials
+            if family.admits(state.trials[number].trial.config)
+        ]
+        for name, family in state.families.items()
+    }
+    return finalists(
+        admitted,
+        top_per_family=study.confirm.top_per_family,
+        seeds=confirmation_seeds(study.seed, study.confirm.seeds),
+        confirmed={(trial.trial.finalist_of, trial.trial.seed) for trial in state.trials},
+    )
 
 
 def finalists(

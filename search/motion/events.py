@@ -25,7 +25,7 @@ def opened(spaces: Mapping[str, SearchSpace], study: Study) -> Event:
         "budget": study.budget.model_dump(mode="json"),
         "families": list(study.families),
         "search": study.search.model_dump(mode="json", exclude_none=True),
-        "confirm": study.confirm.model_dump(mode="json"),
+        "confirm": study.confirm.model_dump(mode="json", exclude_none=True),
         "spaces": {family: _digest(spaces[family]) for family in study.families},
     }
 
@@ -85,9 +85,11 @@ def stop_requested(lease: Lease, epoch: int) -> Event:
     return _place("stop_requested", lease, epoch)
 
 
-def tested(lease: Lease, outcome: Outcome) -> Event:
-    """The test split was measured; `epoch` is that of the weights."""
-    return {**_place("tested", lease, outcome.test_epoch or 0), "test": _plain(outcome.test)}
+def tested(lease: Lease, outcome: Outcome, metric: str) -> Event:
+    """The test split was measured; `epoch` is that of the weights, the objective is `value`."""
+    test = _plain(outcome.test)
+    place = _place("tested", lease, outcome.test_epoch or 0)
+    return {**place, "value": test.get(metric), "test": test}
 
 
 def ended(
@@ -121,6 +123,16 @@ def retired(family: str, cause: str) -> Event:
 def searched(finalists: Iterable[Finalist]) -> Event:
     """The search is over, and these will be trained to confirm it."""
     return {"event": "searched", "finalists": [asdict(finalist) for finalist in finalists]}
+
+
+def raced(looks: int, finalists: Iterable[Finalist]) -> Event:
+    """Families were compared; these are trained before they are again; with none, the race is over.
+
+    Args:
+        looks: How many looks will have been made by then.
+    """
+    chosen = [asdict(finalist) for finalist in finalists]
+    return {"event": "raced", "looks": looks, "finalists": chosen}
 
 
 def _place(event: str, lease: Lease, epoch: int) -> Event:

@@ -55,9 +55,10 @@ class Rung:
 class Scheduler(ABC):
     """A ladder of rungs at which the trials of one family are judged.
 
-    A trial trains to ``next_stop(epoch)`` and is entered there with its best loss so far; then it
-    waits. `promotion` names a waiting trial that deserves to go on; `leave` confirms that it does.
-    One that has settled (its value no longer improves) waits, too, and goes on without training.
+    A trial is told of by `begin`, trains to its `next_stop` and is entered there with its best loss
+    so far; then it waits. `promotion` names a waiting trial that deserves to go on; `leave`
+    confirms that it does. One that has settled (its value no longer improves) waits, too, and goes
+    on without training.
 
     Args:
         epochs: The most that one trial may train.
@@ -73,8 +74,11 @@ class Scheduler(ABC):
     def ladder(epochs: int, settings: SearchSettings) -> list[int]:
         """The epochs of the rungs, ascending; the last is `epochs`."""
 
-    def next_stop(self, epoch: int) -> int:
-        """The epoch to which a trial that has trained `epoch` epochs trains next."""
+    def begin(self, number: int) -> None:  # noqa: B027 - a single ladder treats all alike
+        """Trial `number` is new."""
+
+    def next_stop(self, number: int, epoch: int) -> int:
+        """The epoch to which trial `number`, having trained `epoch` epochs, trains next."""
         return self._epochs[min(bisect_right(self._epochs, epoch), len(self._epochs) - 1)]
 
     def enter(self, number: int, epoch: int, loss: float) -> None:
@@ -120,9 +124,9 @@ class Scheduler(ABC):
         """The trials that wait and have not settled, in the order of their numbers."""
         return sorted(number for rung in self.rungs for number in rung.waiting - self._settled)
 
-    @abstractmethod
     def _deserves(self, rung: Rung) -> bool:
-        """Whether the best that waits at a rung, if any does, is to go on from it."""
+        """Whether the best that waits at a rung, if any does, is to go on; where none waits, no."""
+        return False
 
     @abstractmethod
     def promotion(self) -> int | None:
@@ -144,7 +148,7 @@ class Scheduler(ABC):
 
     def _furthest(self) -> Rung | None:
         """The highest rung with trials that wait; None where a complete one is as good as they."""
-        if self.rungs[-1].has_result():
+        if any(rung.has_result() for rung in self.rungs if rung.epoch == self._epochs[-1]):
             return None
         furthest = next((rung for rung in reversed(self.rungs) if rung.waiting), None)
         if furthest is None or furthest.best_waiting() in self._settled:
@@ -159,10 +163,6 @@ class FullTraining(Scheduler):
     def ladder(epochs: int, settings: SearchSettings) -> list[int]:
         """The end of the training alone."""
         return [epochs]
-
-    def _deserves(self, rung: Rung) -> bool:
-        """No."""
-        return False
 
     def promotion(self) -> int | None:
         """None."""
@@ -222,4 +222,85 @@ class Asha(Scheduler):
         return bool(rung.waiting) and rung.rank_of_best_waiting() < most
 
 
-SCHEDULERS: dict[str, type[Scheduler]] = {"none": FullTraining, "asha": Asha}
+class Hyperband(Scheduler):
+    """Several successive halvings side by side, from one with many short trainings to full ones.
+
+    How much early epochs say of late ones is not known beforehand, so that the brackets differ in
+    the rung at which they begin: the first has all rungs of `Asha`, the last the end alone. A new
+    trial goes to the bracket that is farthest behind its share of the trials, the paper's n. In a
+    bracket trials go on as under `Asha`, without waiting for a rung to fill up; at the close, the
+    best of each bracket is trained to the end.
+
+    Reference:
+        Li et al., "Hyperband: a novel bandit-based approach to hyperparameter optimization", JMLR
+        18, 2018, Algorithm 1; with the promotion of Li et al. 2020, section 3.2.
+    """
+
+    def __init__(self, epochs: int, settings: SearchSettings) -> None:
+        super().__init__(epochs, settings)
+        brackets = [
+            Asha(epochs, settings.model_copy(update={"first_rung_epochs": first}))
+            for first in self._epochs
+        ]
+        halvings = len(brackets) - 1
+        eta = settings.reduction_factor
+        self.brackets = brackets
+        self.shares = [
+            math.ceil((halvings + 1) / (left + 1) * eta**left) for left in range(halvings, -1, -1)
+        ]
+        """By bracket, its trials in one round."""
+        self.begun = [0] * len(brackets)
+        for bracket in brackets:
+            bracket._settled = self._settled
+        self._bracket_of: dict[int, int] = {}
+        self.rungs = sorted(
+            (rung for bracket in brackets for rung in bracket.rungs), key=lambda rung: rung.epoch
+        )
+
+    @staticmethod
+    def ladder(epochs: int, settings: SearchSettings) -> list[int]:
+        """That of the first bracket, which is that of `Asha`; each begins one of the brackets."""
+        return Asha.ladder(epochs, settings)
+
+    def begin(self, number: int) -> None:
+        """Give the trial to a bracket; of those equally far behind, to that with more rungs."""
+        behind = range(len(self.brackets))
+        bracket = min(behind, key=lambda index: (self.begun[index] + 0.5) / self.shares[index])
+        self.begun[bracket] += 1
+        self._bracket_of[number] = bracket
+
+    def next_stop(self, number: int, epoch: int) -> int:
+        """In the trial's own bracket."""
+        return self._bracket(number).next_stop(number, epoch)
+
+    def enter(self, number: int, epoch: int, loss: float) -> None:
+        """In the trial's own bracket."""
+        self._bracket(number).enter(number, epoch, loss)
+
+    def settle(self, number: int, epoch: int, loss: float) -> bool:
+        """In the trial's own bracket."""
+        return self._bracket(number).settle(number, epoch, loss)
+
+    def leave(self, number: int) -> None:
+        """The trial leaves its own bracket."""
+        self._bracket(number).leave(number)
+
+    def promotion(self) -> int | None:
+        """That of the first bracket that has one."""
+        found = (bracket.promotion() for bracket in self.brackets)
+        return next((number for number in found if number is not None), None)
+
+    def closing_promotion(self) -> int | None:
+        """As `promotion`, where the best of each rung goes on."""
+        found = (bracket.closing_promotion() for bracket in self.brackets)
+        return next((number for number in found if number is not None), None)
+
+    def _bracket(self, number: int) -> Asha:
+        return self.brackets[self._bracket_of[number]]
+
+
+SCHEDULERS: dict[str, type[Scheduler]] = {
+    "none": FullTraining,
+    "asha": Asha,
+    "hyperband": Hyperband,
+}

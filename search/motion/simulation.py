@@ -10,6 +10,7 @@ from typing import Any
 
 from search.motion.conductor import Conductor
 from search.motion.events import Event
+from search.motion.racing import ExampleLosses
 from search.motion.randomness import key
 from search.motion.sizing import Sizing
 from search.study import Study
@@ -101,6 +102,7 @@ class Simulation:
         slots: Leases at a time.
         fault: What goes wrong, if anything.
         sizings: By family, what holds its proposals to limits.
+        example_losses: As for `Conductor`.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Simulation:
         fault: Fault | None = None,
         record: Callable[[Event], None] | None = None,
         sizings: Mapping[str, Sizing] | None = None,
+        example_losses: ExampleLosses = lambda _number, _loss: None,
     ) -> None:
         self.log: list[Event] = []
         spaces = {name: family.space for name, family in families.items()}
@@ -123,6 +126,7 @@ class Simulation:
             record=record or self.log.append,
             clock=lambda: self.now,
             sizings=sizings,
+            example_losses=example_losses,
         )
         self.now = 0.0
         self._families = families

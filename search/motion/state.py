@@ -26,6 +26,7 @@ class TrialProgress:
         to_epoch: Where it ends.
         history: Each epoch with its loss (the objective, smaller is better); finite ones only.
         early: Complete before its last epoch, as it had ceased to improve.
+        test_loss: On the test split, likewise.
         losses: Leases lost in a row without coming further than `lost_at`.
         device_seconds: Seconds of its epochs, and of leases that failed or were lost.
     """
@@ -42,6 +43,7 @@ class TrialProgress:
     best_epoch: int = 0
     diverged: bool = False
     tested: bool = False
+    test_loss: float | None = None
     stop_requested: bool = False
     early: bool = False
     losses: int = 0
@@ -105,6 +107,10 @@ class StudyState:
         """Whether the search goes on; then come the finalists."""
         self.finalists: list[Finalist] = []
         """Those that are not trials yet."""
+        self.looks = 0
+        """How often, once those are trained, finalists that race will have been compared."""
+        self.race_over = True
+        self._races = study.confirm.racing is not None
         self.search_seconds = 0.0
         """Wall-clock seconds of the search, as far as drivers were at work."""
         self.last_event_at = 0.0
@@ -159,6 +165,7 @@ class StudyState:
         if finalist_of is None:
             self.families[trial.family].trials.append(number)
             self.families[trial.family].redrawn += event.get("redrawn", 0)
+            self.families[trial.family].scheduler.begin(number)
             self.ledger.accounts[trial.family].proposed += 1
             self._tell(self.trials[number], State.running)
         else:
@@ -254,7 +261,10 @@ class StudyState:
         self._tell(at, told)
 
     def _tested(self, event: Event) -> None:
-        self.trials[event["trial"]].tested = True
+        at = self.trials[event["trial"]]
+        at.tested = True
+        value = event.get("value")
+        at.test_loss = None if value is None else self._sign * value
 
     def _stop_requested(self, event: Event) -> None:
         self.trials[event["trial"]].stop_requested = True
@@ -265,6 +275,11 @@ class StudyState:
     def _searched(self, event: Event) -> None:
         self.searching = False
         self.finalists = [Finalist(**finalist) for finalist in event["finalists"]]
+        self.looks, self.race_over = 1, not self._races
+
+    def _raced(self, event: Event) -> None:
+        self.finalists = [Finalist(**finalist) for finalist in event["finalists"]]
+        self.looks, self.race_over = event["looks"], not self.finalists
 
     def _release(self, at: TrialProgress) -> None:
         """The trial's lease is over."""
@@ -310,4 +325,5 @@ CHANGES: dict[str, Callable[[StudyState, Event], None]] = {
     "stop_requested": StudyState._stop_requested,
     "retired": StudyState._retired,
     "searched": StudyState._searched,
+    "raced": StudyState._raced,
 }

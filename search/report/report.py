@@ -129,6 +129,7 @@ def _facts(history: History) -> list[str]:
     search = sum(trial.finalist_of is None for trial in trials)
     facts.append(f"{search:,} trials and {len(trials) - search:,} runs of finalists")
     facts.append(f"{seconds(sum(trial.train_seconds for trial in trials))} of training")
+    facts += summary.reservations()
     if history.last_time is not None:
         moment = datetime.fromtimestamp(history.last_time, UTC)
         facts.append(f"as of {moment:%d %B %Y, %H:%M} UTC")

@@ -58,6 +58,7 @@ def _load(directory: Path) -> tuple[StudySummary, int, int] | None:
             return None
         baseline = about["study"].pop("baseline")
         summary = StudySummary(**about["study"], baseline=baseline and Baseline(**baseline))
+        summary.racing = summary.racing and (summary.racing[0], summary.racing[1])
         summary.trials = {row["trial"]: _trial(row) for row in table.to_pylist()}
     except (OSError, ValueError, KeyError, TypeError):  # none, unreadable, or of another version
         return None

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+from search.results.looks import ALPHA, Look
 from search.results.standing import Standing
 from search.results.statistics import (
     BEATS_SEEDS,
-    CONFIDENCE,
     Interval,
-    corrected_p_values,
     pair_differences,
+    sequential_p_values,
 )
 
 
@@ -48,15 +48,16 @@ class PairVerdict:
         return row | ends
 
 
-def pair_verdicts(tested: Sequence[Standing]) -> list[PairVerdict]:
+def pair_verdicts(tested: Sequence[Standing], planned: Sequence[Look] = ()) -> list[PairVerdict]:
     """Every pair that shares two seeds, in the order of the families.
 
     Args:
         tested: The families with finalists, best first.
+        planned: The looks of a race, if it was one.
     """
     losses = {place.family: place.losses for place in tested}
     differences = pair_differences(losses)
-    corrected = corrected_p_values(losses, differences)
+    corrected = sequential_p_values(losses, planned)
     found = []
     for pair, difference in differences.items():
         interval, probability = difference.interval, difference.probability
@@ -72,7 +73,7 @@ def pair_verdicts(tested: Sequence[Standing]) -> list[PairVerdict]:
                 p_value=difference.p_value,
                 corrected_p_value=corrected[pair] if enough else None,
                 probability=probability if ahead else 1 - probability,
-                beats=enough and corrected[pair] < 1 - CONFIDENCE,
+                beats=enough and corrected[pair] < ALPHA,
             )
         )
     return found

@@ -64,7 +64,7 @@ def standings(summary: StudySummary) -> list[Standing]:
     """
     families = _families(summary)
     losses = {each.family: each.losses for each in families if each.tests}
-    ties = tie_groups(losses)
+    ties = tie_groups(losses, summary.looks())
     for each in families:
         each.tie_group = ties.get(each.family)
     if summary.baseline is not None:

@@ -14,9 +14,10 @@ from itertools import combinations
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from search.results.looks import ALPHA, Look
 from search.results.variance import Estimate
 
-CONFIDENCE = 0.95
+CONFIDENCE = 1 - ALPHA
 BOOTSTRAP_SEEDS = 20  # below, a percentile bootstrap covers too little: 75 % at 3, 90 % at 10 seeds
 RESAMPLES = 10_000
 BEATS_SEEDS = 5  # fewer are too few to claim that one family beats another
@@ -167,19 +168,55 @@ def corrected_p_values(
     return holm_pairs(p_values)
 
 
-def told_apart(losses: Mapping[str, Losses]) -> set[Pair]:
+def sequential_p_values(
+    losses: Mapping[str, Losses], planned: Sequence[Look] = ()
+) -> dict[Pair, float]:
+    """The adjusted p-value of every pair; after a race, corrected for its many looks, too.
+
+    At each look a pair is tested on the seeds known by then, with all pairs in the correction, and
+    may be claimed below the level of that look. A family without runs of that round had been left
+    out of it: it is not tested again. Over all looks any false claim is made in at most 5 %.
+
+    Args:
+        planned: The looks of a race; none where all seeds were planned beforehand.
+    """
+    if not planned:
+        return corrected_p_values(losses, pair_differences(losses))
+    adjusted = dict.fromkeys(combinations(losses, 2), 1.0)
+    for look in planned:
+        there = {
+            family: {seed: values[seed] for seed in values if seed in look.seeds}
+            for family, values in losses.items()
+            if not values.keys().isdisjoint(look.new)
+        }
+        for pair, p_value in corrected_p_values(losses, pair_differences(there)).items():
+            adjusted[pair] = min(adjusted[pair], p_value * ALPHA / look.level)
+    return adjusted
+
+
+def open_families(losses: Mapping[str, Losses], planned: Sequence[Look]) -> list[str]:
+    """The families that are not told apart from every other one."""
+    adjusted = sequential_p_values(losses, planned)
+    unsure = {name for pair, p_value in adjusted.items() if p_value >= ALPHA for name in pair}
+    return [family for family in losses if family in unsure]
+
+
+def told_apart(losses: Mapping[str, Losses], planned: Sequence[Look] = ()) -> set[Pair]:
     """The pairs (better, worse) of which it may be said that one beats the other."""
     differences = pair_differences(losses)
-    adjusted = corrected_p_values(losses, differences)
+    adjusted = sequential_p_values(losses, planned)
     return {
         pair if found.interval.mean > 0 else (pair[1], pair[0])
         for pair, found in differences.items()
-        if adjusted[pair] < 1 - CONFIDENCE
+        if adjusted[pair] < ALPHA
     }
 
 
-def tie_groups(losses: Mapping[str, Losses]) -> dict[str, str]:
+def tie_groups(losses: Mapping[str, Losses], planned: Sequence[Look] = ()) -> dict[str, str]:
     """Letters by family, best first; two families that share one cannot be told apart.
+
+    Args:
+        planned: As for `sequential_p_values`.
 
     Reference:
         Piepho, "An algorithm for a letter-based representation of all-pairwise comparisons",
@@ -191,7 +228,7 @@ def tie_groups(losses: Mapping[str, Losses]) -> dict[str, str]:
         for family, values in losses.items()
     }
     order = sorted(losses, key=means.__getitem__)
-    apart = told_apart(losses)
+    apart = told_apart(losses, planned)
     groups: list[set[str]] = [set(order)]
     for pair in sorted(apart, key=lambda pair: [order.index(family) for family in pair]):
         split = [group - {family} for group in groups for family in pair if group.issuperset(pair)]

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search.results.looks import Look, looks
 from search.trial import State
 
 Event = dict[str, Any]
+
+AHEAD = "gp suggestions computed ahead of need, from at most 100 results"
 
 
 @dataclass(slots=True)
@@ -60,6 +63,8 @@ class StudySummary:
     Attributes:
         metric: The objective; None before a driver has opened the study.
         families: In the order of the study file.
+        sampler: What proposed the configurations; None before a driver has opened the study.
+        racing: Seeds of the first round and the most seeds, if finalists race for more of them.
         directory: Where the study lies, with what is kept beside its log; None for a bare log.
     """
 
@@ -70,7 +75,21 @@ class StudySummary:
     families: list[str] = field(default_factory=list)
     baseline: Baseline | None = None
     trials: dict[int, TrialSummary] = field(default_factory=dict)
+    sampler: str | None = None
+    racing: tuple[int, int] | None = None
     directory: Path | None = None
+
+    def looks(self) -> list[Look]:
+        """When the finalists were compared; none where they did not race."""
+        if self.racing is None:
+            return []
+        first, most = self.racing
+        runs = (trial for trial in self.trials.values() if trial.finalist_of is not None)
+        return looks(list(dict.fromkeys(run.seed for run in runs)), first=first, most=most)
+
+    def reservations(self) -> list[str]:
+        """What to know of the way this study was searched, in words."""
+        return [AHEAD] if self.sampler == "gp" else []
 
     def loss(self, value: float) -> float:
         """The number to minimise."""
@@ -99,6 +118,10 @@ def _study(summary: StudySummary, event: Event) -> None:
 def _opened(summary: StudySummary, event: Event) -> None:
     summary.metric, summary.maximize = event["metric"], event["maximize"]
     summary.families = list(event["families"])
+    summary.sampler = event.get("search", {}).get("sampler")
+    confirm = event.get("confirm", {})
+    racing = confirm.get("racing")
+    summary.racing = None if racing is None else (confirm["seeds"], racing)
     interrupt(summary)
 
 

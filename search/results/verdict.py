@@ -51,13 +51,14 @@ class Verdict:
         tested = [place for place in places if place.tests and not place.is_baseline]
         if not tested:
             return cls(None, None, [], [_unconfirmed(summary, places)])
-        pairs = pair_verdicts(tested)
+        pairs = pair_verdicts(tested, summary.looks())
         leader, rivals = tested[0].family, {place.family for place in tested[1:]}
         beaten = {pair.worse for pair in pairs if pair.beats and pair.better == leader}
         winner = leader if rivals and rivals <= beaten else None
         sentences = [
             *_about_leader(summary, tested, winner),
             *_about_pairs(tested, pairs),
+            *_about_race(summary),
             *_about_baseline(summary, places),
             *_about_unconfirmed(places),
             ONE_DRAW,
@@ -133,6 +134,18 @@ def _among_others(leader: str, pairs: Sequence[PairVerdict]) -> list[str]:
     ]
     ties = [f"{pair.better} and {pair.worse}" for pair in others if not pair.beats]
     return [f"Nor can these be told apart: {'; '.join(ties)}."] if ties else []
+
+
+def _about_race(summary: StudySummary) -> list[str]:
+    if summary.racing is None:
+        return []
+    first, most = summary.racing
+    ends = [len(look.seeds) for look in summary.looks()]
+    return [
+        f"Families that could not be told apart were given more seeds, {first} at a time and "
+        f"{most} at most: they were compared at {_list([str(end) for end in ends])} seeds, and the "
+        f"corrected p-values allow for all these looks."
+    ]
 
 
 def _about_baseline(summary: StudySummary, places: Sequence[Standing]) -> list[str]:

@@ -17,9 +17,10 @@ from search.runner.leases import Crew, run_leases
 from search.runner.packages import ROOT, check_packages
 from search.runner.retention import Retention
 from search.runner.worker import Duty, Worker
+from search.store.example_losses import read_losses
 from search.store.ranges import write_ranges
 from search.store.sources import store_sources, unchanged_sources
-from search.store.store import CHECKPOINTS, Store
+from search.store.store import CHECKPOINTS, Store, checkpoint_path
 from search.study import Resources, Study
 from search.trial import State
 from trainers.baselines import baseline
@@ -122,6 +123,9 @@ def _run(
         metric=problem.metric.name,
         study=study,
         record=journal.record,
+        example_losses=lambda number, loss: read_losses(
+            checkpoint_path(store.directory, number), loss
+        ),
         sizings=problem.sizings,
     )
     conductor.replay(log)

@@ -37,8 +37,6 @@ class GaussianProcessSampler(Sampler):
         in the implementation of Optuna. Falkner et al., "BOHB", ICML 2018, section 3.
     """
 
-    note = "computes suggestions ahead of need, from at most 100 results"
-
     def __init__(self, space: SearchSpace, *, seed: int, family: str) -> None:
         super().__init__(space, seed=seed, family=family)
         self._results = Results()

@@ -4,7 +4,6 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import ClassVar
 
 from search.motion.randomness import key
 from search.trial import State
@@ -23,9 +22,6 @@ class Sampler(ABC):
     through `tell` alone, so that telling the same in the same order makes the same sampler. It
     holds no random state: a draw is keyed by seed, family and number.
     """
-
-    note: ClassVar[str] = ""
-    """What a reader of results should know of the method, if anything; goes on from its name."""
 
     def __init__(self, space: SearchSpace, *, seed: int, family: str) -> None:
         self.space = space

@@ -128,7 +128,8 @@ class Progress:
     @property
     def _planned_finalists(self) -> int:
         confirm = self._study.confirm
-        return len(self._study.families) * confirm.top_per_family * confirm.seeds
+        seeds = confirm.racing or confirm.seeds
+        return len(self._study.families) * confirm.top_per_family * seeds
 
     @property
     def _elapsed(self) -> float:
@@ -138,7 +139,8 @@ class Progress:
         trials = self._summary.trials.values()
         finalists = sum(trial.finalist_of is not None for trial in trials)
         if finalists:
-            return f"finalist {finalists} of {self._planned_finalists}"
+            most = "at most " if self._study.confirm.racing else ""
+            return f"finalist {finalists} of {most}{self._planned_finalists}"
         share = self._study.budget.trials_per_family
         of = f" of {share * len(self._study.families)}" if share is not None else ""
         return f"trial {len(trials)}{of}"

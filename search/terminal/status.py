@@ -39,7 +39,8 @@ def _status(folder: Path) -> str:
     hint = f"\n Go on with: seqtune resume {folder}\n" if standing == "interrupted" else ""
     block = progress_block(summary, f"{folder}: {standing}")
     plan = "".join(f" {sentence}\n" for sentence in against_plan(folder, summary))
-    return to_terminal([block]) + plan + hint
+    notes = "".join(f" Note: {note}.\n" for note in summary.reservations())
+    return to_terminal([block]) + plan + notes + hint
 
 
 def _is_finished(folder: Path, summary: StudySummary) -> bool:

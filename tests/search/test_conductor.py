@@ -158,7 +158,9 @@ def test_no_cause_where_nothing_failed(new_stage):
 def test_unknown_names_are_told(new_stage, new_study):
     with pytest.raises(ValueError, match=r"`search.sampler` has no 'tpee'; did you mean 'tpe'\?"):
         new_stage(new_study(search={"sampler": "tpee"}))
-    with pytest.raises(ValueError, match=r"`search.scheduler` has no 'x'; it has: asha, none"):
+    with pytest.raises(
+        ValueError, match=r"`search.scheduler` has no 'x'; it has: asha, hyperband, none"
+    ):
         new_stage(new_study(search={"scheduler": "x"}))
 
 

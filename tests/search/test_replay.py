@@ -108,7 +108,10 @@ def cases(draw, most_slots=4):
             "sampler": draw(st.sampled_from([*QUICK])),
             "scheduler": draw(st.sampled_from([*SCHEDULERS])),
         },
-        confirm={"top_per_family": draw(st.integers(0, 2)), "seeds": draw(st.integers(1, 2))},
+        confirm=draw(
+            st.fixed_dictionaries({"top_per_family": st.integers(0, 2), "seeds": st.integers(1, 2)})
+            | st.just({"seeds": 2, "racing": 4})
+        ),
     )
     mishaps = Mishaps(
         draw(st.integers(0, 3)),

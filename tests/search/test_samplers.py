@@ -12,9 +12,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search.motion.simulation import PowerLaw
+from search.report.report import _facts
+from search.results.history import read_history
+from search.results.index import summarize
 from search.samplers import SAMPLERS, TreeParzenSampler
-from search.samplers.gaussian_process import Suggestion
+from search.samplers.gaussian_process import BEST, OTHERS, Suggestion
 from search.samplers.unit_cube import UnitCube
+from search.terminal.status import status_text
 from search.trial import State
 from spaces import Choice, Float, Int, OneOf, Repeat, SearchSpace, contains, default, sample
 
@@ -427,6 +432,16 @@ def test_a_gaussian_process_proposes_the_same_ahead_of_need_or_not():
     late.tell(3, config, [(1, 0.0)], State.complete)
     assert sampler.propose(17) == late.propose(17) == expected
     assert sampler._ahead[1].done()
+
+
+def test_report_and_status_say_how_a_gaussian_process_suggests(simulated_study):
+    families = {"a": PowerLaw()}
+    small = {"trials_per_family": 2, "epochs": 2}
+    folder = simulated_study(families, budget=small, search={"sampler": "gp"})
+    said = f"ahead of need, from at most {BEST + OTHERS} results"
+    assert said in status_text([folder])
+    assert any(said in fact for fact in _facts(read_history(folder)))
+    assert summarize(simulated_study(families, name="other", budget=small)).reservations() == []
 
 
 def test_a_gaussian_process_looks_at_the_furthest_epoch_that_enough_reached():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.motion.schedulers import SCHEDULERS, Asha, FullTraining
+from search.motion.schedulers import SCHEDULERS, Asha, FullTraining, Hyperband
 from search.study import SearchSettings
 
 
@@ -41,9 +41,9 @@ def promote(scheduler):
 def test_the_ladder(epochs, settings, rungs):
     scheduler = asha(epochs, **settings)
     assert [rung.epoch for rung in scheduler.rungs] == rungs
-    stops = [scheduler.next_stop(0)]
+    stops = [scheduler.next_stop(0, 0)]
     while stops[-1] < epochs:
-        stops.append(scheduler.next_stop(stops[-1]))
+        stops.append(scheduler.next_stop(0, stops[-1]))
     assert stops == rungs
 
 
@@ -195,7 +195,7 @@ def test_missing_epochs_are_those_of_the_furthest():
 
 def test_full_training_promotes_nobody():
     scheduler = FullTraining(30, SearchSettings())
-    assert scheduler.next_stop(0) == 30
+    assert scheduler.next_stop(0, 0) == 30
     scheduler.enter(0, 30, 0.5)
     assert scheduler.waiting() == []
     assert scheduler.promotion() is None
@@ -210,7 +210,7 @@ def test_every_scheduler_brings_one_trial_to_the_end(name, losses):
     completed = set()
 
     def train(number):
-        epoch = at[number] = scheduler.next_stop(at.get(number, 0))
+        epoch = at[number] = scheduler.next_stop(number, at.get(number, 0))
         scheduler.leave(number)
         scheduler.enter(number, epoch, losses[number])
         if epoch == 27 and losses[number] < math.inf:
@@ -218,6 +218,7 @@ def test_every_scheduler_brings_one_trial_to_the_end(name, losses):
 
     at = {}
     for number in range(len(losses)):
+        scheduler.begin(number)
         train(number)
         while (promoted := scheduler.promotion()) is not None:
             train(promoted)
@@ -254,3 +255,49 @@ def test_asha_promotes_as_the_definition_says(losses, eta):
             reached[rung + 1][expected] = losses[expected] + rung
             scheduler.leave(expected)
             scheduler.enter(expected, scheduler.rungs[rung + 1].epoch, losses[expected] + rung)
+
+
+def test_the_brackets_are_those_of_the_paper():
+    """Algorithm 1 with R = 27 and eta = 3, worked out by hand."""
+    paper = Hyperband(27, SearchSettings())
+    assert [[rung.epoch for rung in each.rungs] for each in paper.brackets] == [
+        [1, 3, 9, 27],
+        [3, 9, 27],
+        [9, 27],
+        [27],
+    ]
+    assert paper.shares == [27, 12, 6, 4]
+    for number in range(49):
+        paper.begin(number)
+    assert paper.begun == [27, 12, 6, 4]
+    assert [rung.epoch for rung in paper.brackets[-1].rungs] == [27]
+
+
+@given(st.integers(1, 60))
+def test_every_bracket_gets_its_share_from_the_start(trials):
+    scheduler = Hyperband(27, SearchSettings())
+    for number in range(trials):
+        scheduler.begin(number)
+    for begun, share in zip(scheduler.begun, scheduler.shares, strict=True):
+        assert abs(begun - trials * share / 49) <= 1.5
+
+
+def test_a_trial_is_judged_in_its_own_bracket():
+    """One that begins at epoch 3 does not compete with those promoted from epoch 1."""
+    scheduler = Hyperband(9, SearchSettings())
+    for number in range(13):
+        scheduler.begin(number)
+    first = {number: scheduler.next_stop(number, 0) for number in range(13)}
+    assert sorted(first.values()).count(1) == max(scheduler.begun)
+    short = [number for number, epoch in first.items() if epoch == 1]
+    middle = [number for number, epoch in first.items() if epoch == 3]
+    for rank, number in enumerate(short):
+        scheduler.enter(number, 1, 0.1 * rank)
+    promoted = promote(scheduler)
+    assert promoted == short[0]
+    scheduler.enter(promoted, 3, 0.01)
+    for number in middle[:3]:
+        scheduler.enter(number, 3, 0.5 + number / 100)
+    assert promote(scheduler) == short[1]
+    scheduler.enter(short[1], 3, 0.02)
+    assert promote(scheduler) == middle[0]

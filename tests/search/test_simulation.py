@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.motion.schedulers import Asha
+from search.motion.schedulers import SCHEDULERS, Asha
 from search.motion.simulation import PowerLaw, Simulation
 from search.study import Study
 from search.trial import Outcome, State
@@ -41,15 +41,17 @@ def family_story(simulation, family):
     ]
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_a_slow_starter_wins(sampler):
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("sampler", ["random", "tpe", "cma_es", "evolution"])
+def test_a_slow_starter_wins(sampler, scheduler):
     """Worst of all at the first rung, best at the end: no family can prune it away."""
     families = {
         "quick": PowerLaw(floor=1.0, rise=0.5, rate=1.0, noise=0.01),
         "steady": PowerLaw(floor=1.1, rise=1.0, rate=0.8, noise=0.01),
         "slow": PowerLaw(floor=0.5, rise=9.0, rate=1.2, noise=0.01),
     }
-    study = make_study(("quick", "steady", "slow"), search={"sampler": sampler})
+    search = {"sampler": sampler, "scheduler": scheduler}
+    study = make_study(("quick", "steady", "slow"), search=search)
     trials = run(study, families, slots=3).conductor.state.trials
     search = [at for at in trials if at.in_search]
     first = {
@@ -197,7 +199,7 @@ def test_the_log_tells_virtual_time():
     st.sampled_from([30.0, 100.0, 500.0]),
     st.sampled_from([1, 9, 27]),
     st.floats(0.2, 3.0),
-    st.sampled_from(["none", "asha"]),
+    st.sampled_from([*SCHEDULERS]),
 )
 def test_no_familys_device_seconds_differ_from_its_share_by_more_than_a_trial(
     share, epochs, slow, scheduler
