@@ -100,7 +100,9 @@ def _epochs(recipe: Recipe) -> str:
 def _use(task: Task) -> str:
     if not isinstance(task, Transduction):
         return CALL
-    how = f"by a beam of {task.beam_width}" if task.beam_width > 1 else "greedily, too"
+    how = "Validation and test decoded greedily."
+    if task.beam_width > 1:
+        how = f"Validation decoded greedily, the test with a beam of {task.beam_width}."
     return DECODE.format(width=task.beam_width, how=how)
 
 
@@ -154,7 +156,7 @@ DECODE = """\
 answers = model.decode(inputs, mask, beam_width={width})    # for each sequence a list of numbers
 ```
 
-What the numbers stand for is in `preprocessing.json`. Validation decoded greedily, the test {how}.
+What the numbers stand for is in `preprocessing.json`. {how}
 """
 OWN_FILE = """`FILE` is of the kind that the model was trained on, with the same columns; answers
 need not be in it."""

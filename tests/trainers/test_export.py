@@ -108,6 +108,7 @@ def test_a_loaded_decoder_gives_the_trained_answers(tmp_path: Path) -> None:
     assert all(name.isalpha() for name in names)
     card = (tmp_path / "best" / "README.md").read_text("utf-8")
     assert "answers = model.decode(inputs, mask, beam_width=1)" in card
+    assert "Validation and test decoded greedily." in card
     assert "outputs = model(" not in card
 
 
