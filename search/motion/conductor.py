@@ -249,7 +249,7 @@ class Conductor:
             self._emit(events.retired(family.name, family.why_no_more(redrawn)))
             return None
         trial = Trial(len(self.state.trials), family.name, config, self._study.seed)
-        self._emit(events.proposed(trial, proposal, redrawn))
+        self._emit(events.proposed(trial, proposal, redrawn, family.costs(config)))
         return trial.number
 
     def _go_on_racing(self) -> None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 from search.motion.schedulers import SCHEDULERS, Scheduler
 from search.motion.sizing import Sizing
 from search.samplers import SAMPLERS, Sampler
-from search.study import Study
+from search.study import COSTS, Study
 from search.trial import State
 from spaces import Config, SearchSpace, contains, did_you_mean
 
@@ -31,6 +31,7 @@ class FamilySearch:
         sampler, scheduler = search_methods(study)
         self.name = name
         self.sizing = sizing
+        self._costs = [name for name in COSTS if name in (study.search.objectives or ())]
         drawn = sizing.drawn if sizing else space
         self.sampler = sampler(drawn, seed=study.seed, family=name)
         self.scheduler = scheduler(study.budget.epochs, study.search)
@@ -83,18 +84,34 @@ class FamilySearch:
             return cause
         return f"{cause}: {redrawn} more were drawn, and none of them met {self.sizing.limits}"
 
+    def costs(self, config: Config) -> dict[str, float]:
+        """What is wanted to be known of a model before it is trained."""
+        return self.sizing.costs(config) if self.sizing else {}
+
+    def remember(self, config: Config, costs: Mapping[str, float]) -> None:
+        """What was found out when a configuration was proposed."""
+        if self.sizing:
+            self.sizing.remember(config, costs)
+
     def tell(
-        self, number: int, config: Config, history: Sequence[tuple[int, float]], state: State
+        self,
+        number: int,
+        config: Config,
+        history: Sequence[tuple[int, float]],
+        state: State,
+        train_seconds: float = 0.0,
     ) -> None:
         """Tell the sampler what became of a proposal, see `Sampler.tell`.
 
         One that today's limits do not admit, or today's ranges, teaches it nothing.
         """
+        known = {"train_seconds": train_seconds, **self.costs(config)}
+        costs = [known[name] for name in self._costs if name in known]
         if not self.admits(config):
             self.sampler.outside.add(number)
         elif self.sizing is not None and contains(self.sizing.space, config):
             config = self.sizing.as_drawn(config)
-        self.sampler.tell(number, config, history, state)
+        self.sampler.tell(number, config, history, state, costs)
 
     def admits(self, config: Config) -> bool:
         """Whether today's limits admit a configuration."""

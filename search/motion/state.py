@@ -166,6 +166,7 @@ class StudyState:
             self.families[trial.family].trials.append(number)
             self.families[trial.family].redrawn += event.get("redrawn", 0)
             self.families[trial.family].scheduler.begin(number)
+            self.families[trial.family].remember(trial.config, event.get("costs", {}))
             self.ledger.accounts[trial.family].proposed += 1
             self._tell(self.trials[number], State.running)
         else:
@@ -310,7 +311,7 @@ class StudyState:
     def _tell(self, at: TrialProgress, state: State) -> None:
         assert at.proposal is not None
         family = self.families[at.trial.family]
-        family.tell(at.proposal, at.trial.config, at.history, state)
+        family.tell(at.proposal, at.trial.config, at.history, state, at.device_seconds)
 
 
 CHANGES: dict[str, Callable[[StudyState, Event], None]] = {
