@@ -137,6 +137,8 @@ class SearchSettings(Table):
     """The most parameters that a model may have; proposals above are drawn again."""
     objectives: tuple[str, ...] | None = Field(default=None, strict=False)
     """Several things to make better at once: the metric, and costs such as `parameters`."""
+    warm_start: str | None = None
+    """The folder of an earlier study on the same benchmark, from whose trials samplers learn."""
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:

@@ -58,6 +58,11 @@ def proposed(
     }
 
 
+def warm_started(family: str, told: list[dict[str, Any]], *, outside: int) -> Event:
+    """The family's sampler learns from trials of an earlier study; `outside` were left out."""
+    return {"event": "warm_started", "family": family, "told": told, "outside": outside}
+
+
 def leased(lease: Lease) -> Event:
     """A lease goes out; `epoch` is where it begins."""
     return {

@@ -173,6 +173,11 @@ class StudyState:
             begun = Finalist(trial.family, finalist_of, trial.seed)
             self.finalists = [finalist for finalist in self.finalists if finalist != begun]
 
+    def _warm_started(self, event: Event) -> None:
+        family = self.families[event["family"]]
+        if not family.trials and not family.warm:
+            family.learn_from(event["told"])
+
     def _leased(self, event: Event) -> None:
         if event["lease"] < self.next_lease:
             return
@@ -317,6 +322,7 @@ class StudyState:
 CHANGES: dict[str, Callable[[StudyState, Event], None]] = {
     "opened": StudyState._opened,
     "proposed": StudyState._proposed,
+    "warm_started": StudyState._warm_started,
     "leased": StudyState._leased,
     "reported": StudyState._reported,
     "paused": StudyState._paused,

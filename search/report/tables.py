@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from search.report.charts import settings, word
 from search.results.cells import count, interval, number, seconds
-from search.results.fronts import Candidate, objectives
+from search.results.fronts import Candidate, objectives, shown
 from search.results.pairs import PairVerdict
 from search.results.standing import Standing, best_first
 from search.results.summary import StudySummary, TrialSummary
@@ -106,7 +106,7 @@ def front_table(
         [
             Cell(str(each.trial.trial), each.trial.trial),
             Cell(each.trial.family, each.trial.family, colours.get(each.trial.family)),
-            *(Cell(number(value), value) for value in each.values),
+            *(Cell(shown(value), value) for value in each.values),
         ]
         for each in front
     ]

@@ -1,11 +1,10 @@
 """Which trials no other beats in all objectives at once."""
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 
 from search.domination import front
-from search.results.cells import number
+from search.results.cells import count, number
 from search.results.summary import StudySummary, TrialSummary
 from search.trial import State
 
@@ -57,7 +56,7 @@ def front_sentence(summary: StudySummary) -> str | None:
         return None
     named = [
         f"trial {each.trial.trial} ({each.trial.family}: "
-        f"{', '.join(number(value) for value in each.values)})"
+        f"{', '.join(shown(value) for value in each.values)})"
         for each in found[:MOST_NAMED]
     ]
     more = len(found) - len(named)
@@ -65,14 +64,19 @@ def front_sentence(summary: StudySummary) -> str | None:
     return f"Not beaten in {' and '.join(summary.objectives)} at once: {', '.join(named)}{rest}."
 
 
+def shown(value: float) -> str:
+    """Whole numbers in full, others by their first digits."""
+    return count(value) if isinstance(value, int) else number(value)
+
+
 def _candidates(summary: StudySummary) -> list[Candidate]:
     found = []
     for trial in summary.trials.values():
         if trial.finalist_of is not None or trial.state != State.complete:
             continue
-        known = {
-            **json.loads(trial.costs),
-            summary.metric: trial.best,
+        known: dict[str, float | None] = {
+            **trial.known_costs,
+            summary.metric or "value": trial.best,
             "parameters": trial.parameters,
             "train_seconds": trial.train_seconds,
         }

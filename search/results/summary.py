@@ -48,6 +48,18 @@ class TrialSummary:
     reported: tuple[int, int] = (-1, -1)
     leased: tuple[int, int] = (-1, -1)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The configuration."""
+        tree: dict[str, Any] = json.loads(self.config)
+        return tree
+
+    @property
+    def known_costs(self) -> dict[str, float]:
+        """What was known of the model before it was trained."""
+        tree: dict[str, float] = json.loads(self.costs)
+        return tree
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
