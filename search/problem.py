@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Self
 
 from search.motion.family import search_methods
-from search.motion.sizing import Sizing, Width
-from search.study import SearchSettings, Study
+from search.motion.sizing import Measures, Sizing
+from search.motion.width import Width
+from search.study import COSTS, STATIC_COSTS, SearchSettings, Study
 from spaces import Config, SearchSpace, did_you_mean, narrow, searched
 from trainers.backbone import Backbone
 from trainers.catalog import family_source, family_space, load_family
 from trainers.data_source import account, load_data, usual_metric
 from trainers.dataset import Dataset
-from trainers.size import count_parameters
+from trainers.device import usual_device
+from trainers.dry_run import dry_run
+from trainers.size import count_parameters, latency_ms, state_bytes
 from trainers.tasks import Metric, Task
 
 SECTIONS = ("model", "head", "training")
@@ -81,21 +83,46 @@ class Problem:
             for name, family in families.items()
         }
         sizings = {
-            name: sizing(name, family, dataset.task, spaces[name], study.search)
+            name: sizing(name, family, dataset, spaces[name], study)
             for name, family in families.items()
-            if (study.search.match_parameters or study.search.max_parameters) is not None
+            if _costs_matter(study)
         }
         spaces |= {name: each.space for name, each in sizings.items()}
         own = {name: text for name, text in texts.items() if text is not None}
         metric = dataset.task.metric(study.metric or usual)
+        check_objectives(study.search, metric.name)
         said = account(study.benchmark_name, dataset)
         return cls(dataset, metric, families, own, spaces, said, sizings)
 
 
+def check_objectives(settings: SearchSettings, metric: str) -> None:
+    """Refuse objectives that are neither the study's metric nor a cost.
+
+    Raises:
+        ValueError: There is one, or the metric is not among them.
+    """
+    for name in settings.objectives or ():
+        if name not in (metric, *COSTS):
+            hint = did_you_mean(name, {metric, *COSTS})
+            raise ValueError(f"`search.objectives` has no {name!r}{hint}")
+    if settings.objectives is not None and metric not in settings.objectives:
+        raise ValueError(
+            f"`search.objectives` must hold the study's metric {metric}, "
+            f"got {', '.join(settings.objectives)}"
+        )
+
+
+def _costs_matter(study: Study) -> bool:
+    """Whether something must be known of models before they are trained."""
+    sizes = (study.search.match_parameters, study.search.max_parameters)
+    limited = any(size is not None for size in sizes) or study.limits.given()
+    return bool(limited) or any(name in STATIC_COSTS for name in study.search.objectives or ())
+
+
 def sizing(
-    name: str, family: type[Backbone], task: Task, space: SearchSpace, settings: SearchSettings
+    name: str, family: type[Backbone], dataset: Dataset, space: SearchSpace, study: Study
 ) -> Sizing:
-    """What holds a family's proposals to the limits on parameters.
+    """What holds a family's proposals to the limits on what models cost.
 
     Args:
         space: What the study searches in the family.
@@ -103,9 +130,9 @@ def sizing(
     Raises:
         ValueError: The family cannot meet the limits, or has no width to be fitted.
     """
-    width = Width(f"model/{family.width}", lambda config: family.width_step(config["model"]))
+    ways = measures(family, dataset)
     try:
-        made = Sizing(space, settings, partial(_parameters, family, task), width)
+        made = Sizing(space, study.search, ways, width_of(family), study.limits)
     except ValueError as error:
         raise ValueError(
             f"`search.match_parameters` must have a width to fit: {name} names its setting "
@@ -115,8 +142,22 @@ def sizing(
     return made
 
 
-def _parameters(family: type[Backbone], task: Task, config: Config) -> int:
-    return count_parameters(family, config, task)
+def width_of(family: type[Backbone]) -> Width:
+    """The setting by which a family's models are brought to a wanted size."""
+    return Width(f"model/{family.width}", lambda config: family.width_step(config["model"]))
+
+
+def measures(family: type[Backbone], dataset: Dataset) -> Measures:
+    """How what a model costs is found out before it is trained."""
+    task, device = dataset.task, usual_device()
+    return {
+        "parameters": lambda config: count_parameters(family, config, task),
+        "state_bytes": lambda config: state_bytes(family, config, task),
+        "peak_memory_bytes": lambda config: (
+            dry_run(family, config, dataset, device=device).memory_bytes
+        ),
+        "latency_ms": lambda config: latency_ms(family, config, task),
+    }
 
 
 def narrowed_space(

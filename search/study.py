@@ -2,9 +2,7 @@
 
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -19,12 +17,18 @@ from pydantic import (
     model_validator,
 )
 
-from search.complaint import StudyError, dotted, sentences
+from search.complaint import StudyError, sentences
+from search.study_file import override, read_toml
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 BUILT_IN_FAMILY = re.compile(r"[a-z][a-z0-9_]*")
 OWN_FAMILY = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
 AUTO: Final = "auto"
+STATIC_COSTS: Final = ("parameters", "state_bytes", "peak_memory_bytes", "latency_ms")
+"""What is known of a model before it is trained; the cheapest to find out come first."""
+COSTS: Final = (*STATIC_COSTS, "train_seconds")
+MANY_OBJECTIVES: Final = ("nsga2", "random")
+"""Samplers that can do with several objectives."""
 
 
 def _folder_name(name: str) -> str:
@@ -131,6 +135,10 @@ class SearchSettings(Table):
     """Parameters that every model shall have, within 5 %; its width is then not searched."""
     max_parameters: int | None = Field(default=None, ge=1)
     """The most parameters that a model may have; proposals above are drawn again."""
+    objectives: tuple[str, ...] | None = Field(default=None, strict=False)
+    """Several things to make better at once: the metric, and costs such as `parameters`."""
+    warm_start: str | None = None
+    """The folder of an earlier study on the same benchmark, from whose trials samplers learn."""
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Self:
@@ -138,6 +146,35 @@ class SearchSettings(Table):
         if match is not None and most is not None and match > most:
             raise ValueError("must have a `max_parameters` no lower than its `match_parameters`")
         return self
+
+    @model_validator(mode="after")
+    def _objectives_fit(self) -> Self:
+        objectives = self.objectives
+        if objectives is None:
+            return self
+        if len(set(objectives)) < max(len(objectives), 2):
+            raise ValueError("must have at least two different `objectives`, or leave them out")
+        if self.sampler not in MANY_OBJECTIVES or self.scheduler != "none":
+            raise ValueError(
+                'with `objectives` must have `sampler = "nsga2"` (or "random") and `scheduler = '
+                '"none"`: others judge by the metric alone, and end what is good in the rest'
+            )
+        return self
+
+
+class Limits(Table):
+    """What a model may cost at most; proposals above are drawn again before they are trained."""
+
+    latency_ms: float | None = Field(default=None, gt=0)
+    """Milliseconds of one step of a stream, measured untrained, on one processor core."""
+    state_bytes: int | None = Field(default=None, ge=0)
+    """What a stream carries from step to step."""
+    peak_memory_bytes: int | None = Field(default=None, ge=1)
+    """Memory of a trial's tensors, from a training of two steps."""
+
+    def given(self) -> dict[str, float]:
+        """The limits that are set, by name."""
+        return self.model_dump(exclude_none=True)
 
 
 class Confirm(Table):
@@ -200,6 +237,8 @@ class Study(Table):
     """How much may be spent."""
     search: SearchSettings = SearchSettings()
     """How configurations are proposed and judged."""
+    limits: Limits = Limits()
+    """What a model may cost at most."""
     confirm: Confirm = Confirm()
     """How the best of each family are confirmed."""
     resources: Resources = Resources()
@@ -260,67 +299,3 @@ class Study(Table):
     def to_toml(self) -> str:
         """The whole study as TOML, defaults included; `load` reads it back as an equal study."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
-
-    Raises:
-        OSError: The file cannot be read.
-        StudyError: The file is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no study file {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError([f"{path} must be a TOML file: {error}"]) from None
-
-
-def override(mapping: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
-    """A copy of `mapping` with changes such as `budget.epochs=5` or `space.gru.dropout=0.2`.
-
-    Values are read as TOML, and as text where they are not TOML: `search.sampler=random`.
-
-    Raises:
-        StudyError: A change is not of the form `key=value`, or its key lies inside a plain value.
-    """
-    changed = deepcopy(dict(mapping))
-    for change in changes:
-        key, equals, text = change.partition("=")
-        if not equals:
-            raise StudyError([f"an override must be of the form key=value, got {change!r}"])
-        _assign(changed, _key_path(key), _value(text))
-    return changed
-
-
-def _assign(tree: dict[str, Any], path: list[str], value: object) -> None:
-    for depth, part in enumerate(path[:-1], 1):
-        inner = tree.setdefault(part, {})
-        if not isinstance(inner, dict):
-            outer = dotted(path[:depth])
-            raise StudyError([f"`{dotted(path)}` cannot be set: `{outer}` is not a table"])
-        tree = inner
-    tree[path[-1]] = value
-
-
-def _key_path(key: str) -> list[str]:
-    """The parts of a dotted TOML key; a part with dots in it is written in quotes."""
-    try:
-        inner: Any = tomllib.loads(f"{key} = 0")
-    except tomllib.TOMLDecodeError:
-        raise StudyError([f"an override needs a key such as budget.epochs, got {key!r}"]) from None
-    path = []
-    while isinstance(inner, dict):
-        part = next(iter(inner))
-        path.append(part)
-        inner = inner[part]
-    return path
-
-
-def _value(text: str) -> object:
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text.strip()
-    return value if isinstance(value, str | bool | int | float | list | dict) else text.strip()

@@ -82,12 +82,14 @@ def plan(**given: Any) -> None:
 
 def validate(study: StudyFile, changes: Changes = None) -> None:
     """Check a study file and everything that it names; nothing is trained or written."""
+    from search.earlier import earlier_trials, told_in_words
     from search.problem import Problem
     from search.study import Study
 
     checked = Study.load(study, changes or ())
     problem = Problem.of(checked)
-    for line in problem.account:
+    earlier = earlier_trials(checked, problem)
+    for line in (*problem.account, *told_in_words(problem, earlier)):
         typer.echo(line)
     typer.echo(
         f"{study} is right: {', '.join(problem.spaces)} on {checked.benchmark_name} "

@@ -1,7 +1,7 @@
 """The study in motion: which lease next, and what a result means; without Ray and without torch."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from search.motion import events
@@ -11,6 +11,7 @@ from search.motion.family import FamilySearch
 from search.motion.racing import ExampleLosses, next_round
 from search.motion.sizing import Sizing
 from search.motion.state import StudyState, TrialProgress
+from search.motion.warm_start import Past, warm_starts
 from search.study import Study
 from search.trial import Lease, Outcome, State, Trial
 from spaces import SearchSpace
@@ -54,6 +55,7 @@ class Conductor:
         sizings: Mapping[str, Sizing] | None = None,
         example_losses: ExampleLosses = lambda _number, _loss: None,
     ) -> None:
+        self._earlier: Mapping[str, Sequence[Past]] = {}
         self.state = StudyState(spaces, study, maximize=maximize, sizings=sizings or {})
         self._opening = events.opened(spaces, study)
         self._study = study
@@ -89,6 +91,10 @@ class Conductor:
                     f"its families are {', '.join(self.state.families)}"
                 )
             self.state.apply(event)
+
+    def learn_from(self, earlier: Mapping[str, Sequence[Past]]) -> None:
+        """Have samplers hear, before the study begins, of an earlier study's trials, by family."""
+        self._earlier = earlier
 
     def next_lease(self) -> Lease | None:
         """The next piece of work; None if there is none now."""
@@ -166,7 +172,8 @@ class Conductor:
     def _open(self) -> None:
         if not self._opened:
             self._opened = True
-            self._emit(self._opening)
+            for event in (self._opening, *warm_starts(self.state.families, self._earlier)):
+                self._emit(event)
 
     def _holder(self, lease: Lease) -> TrialProgress | None:
         """The trial that is in flight under this very lease."""
@@ -249,7 +256,7 @@ class Conductor:
             self._emit(events.retired(family.name, family.why_no_more(redrawn)))
             return None
         trial = Trial(len(self.state.trials), family.name, config, self._study.seed)
-        self._emit(events.proposed(trial, proposal, redrawn))
+        self._emit(events.proposed(trial, proposal, redrawn, family.costs(config)))
         return trial.number
 
     def _go_on_racing(self) -> None:

@@ -26,15 +26,22 @@ def opened(spaces: Mapping[str, SearchSpace], study: Study) -> Event:
         "families": list(study.families),
         "search": study.search.model_dump(mode="json", exclude_none=True),
         "confirm": study.confirm.model_dump(mode="json", exclude_none=True),
+        **({"limits": limits} if (limits := study.limits.given()) else {}),
         "spaces": {family: _digest(spaces[family]) for family in study.families},
     }
 
 
-def proposed(trial: Trial, proposal: int | None, redrawn: int = 0) -> Event:
+def proposed(
+    trial: Trial,
+    proposal: int | None,
+    redrawn: int = 0,
+    costs: Mapping[str, float] | None = None,
+) -> Event:
     """A trial begins: the family's proposal of that number, or a finalist's run.
 
     Args:
         redrawn: Proposals that the limits did not admit, before this one.
+        costs: What is known of the model before it is trained.
     """
     return {
         "event": "proposed",
@@ -47,7 +54,13 @@ def proposed(trial: Trial, proposal: int | None, redrawn: int = 0) -> Event:
         "seed": trial.seed,
         "finalist_of": trial.finalist_of,
         **({"redrawn": redrawn} if redrawn else {}),
+        **({"costs": dict(costs)} if costs else {}),
     }
+
+
+def warm_started(family: str, told: list[dict[str, Any]], *, outside: int) -> Event:
+    """The family's sampler learns from trials of an earlier study; `outside` were left out."""
+    return {"event": "warm_started", "family": family, "told": told, "outside": outside}
 
 
 def leased(lease: Lease) -> Event:

@@ -1,12 +1,12 @@
 """The search of one family: its own sampler and scheduler, so that no other family sways it."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from search.motion.schedulers import SCHEDULERS, Scheduler
 from search.motion.sizing import Sizing
 from search.samplers import SAMPLERS, Sampler
-from search.study import Study
+from search.study import COSTS, Study
 from search.trial import State
 from spaces import Config, SearchSpace, contains, did_you_mean
 
@@ -31,6 +31,7 @@ class FamilySearch:
         sampler, scheduler = search_methods(study)
         self.name = name
         self.sizing = sizing
+        self._costs = [name for name in COSTS if name in (study.search.objectives or ())]
         drawn = sizing.drawn if sizing else space
         self.sampler = sampler(drawn, seed=study.seed, family=name)
         self.scheduler = scheduler(study.budget.epochs, study.search)
@@ -42,6 +43,8 @@ class FamilySearch:
         """Whether a trial ever got to a rung."""
         self.retired: str | None = None
         """Why the family proposes no more, if it does not."""
+        self.warm = 0
+        """Trials of an earlier study that the sampler was told of, before all proposals."""
         self.redrawn = 0
         """Proposals that were drawn again, in all, because the limits did not admit them."""
 
@@ -62,7 +65,7 @@ class FamilySearch:
         """
         sizing = self.sizing
         if sizing is None:
-            return self.sampler.propose(number), 0
+            return self.sampler.propose(self.warm + number), 0
         redrawn = 0
 
         def suits(config: Config) -> bool:
@@ -71,7 +74,7 @@ class FamilySearch:
             redrawn += not suited
             return suited
 
-        drawn = self.sampler.propose(number, suits)
+        drawn = self.sampler.propose(self.warm + number, suits)
         return None if drawn is None else sizing.fit(drawn), redrawn
 
     def why_no_more(self, redrawn: int) -> str:
@@ -83,18 +86,58 @@ class FamilySearch:
             return cause
         return f"{cause}: {redrawn} more were drawn, and none of them met {self.sizing.limits}"
 
+    def costs(self, config: Config) -> dict[str, float]:
+        """What is wanted to be known of a model before it is trained."""
+        return self.sizing.costs(config) if self.sizing else {}
+
+    def remember(self, config: Config, costs: Mapping[str, float]) -> None:
+        """What was found out when a configuration was proposed."""
+        if self.sizing:
+            self.sizing.remember(config, costs)
+
     def tell(
-        self, number: int, config: Config, history: Sequence[tuple[int, float]], state: State
+        self,
+        number: int,
+        config: Config,
+        history: Sequence[tuple[int, float]],
+        state: State,
+        train_seconds: float = 0.0,
     ) -> None:
         """Tell the sampler what became of a proposal, see `Sampler.tell`.
 
         One that today's limits do not admit, or today's ranges, teaches it nothing.
         """
+        self._tell(self.warm + number, config, history, state, train_seconds)
+
+    def learn_from(self, past: Sequence[Mapping[str, Any]]) -> None:
+        """Tell the sampler of an earlier study's trials, see `Past`; they were no proposals."""
+        for number, each in enumerate(past):
+            self.remember(each["config"], each["costs"])
+            state = State.complete if each["complete"] else State.pruned
+            history = [(epoch, loss) for epoch, loss in each["history"]]
+            self._tell(number, each["config"], history, state, each["train_seconds"])
+        self.warm = len(past)
+
+    def takes(self, config: Config) -> bool:
+        """Whether a configuration could be proposed today."""
+        space = self.sizing.space if self.sizing else self.sampler.space
+        return contains(space, config) and self.admits(config)
+
+    def _tell(
+        self,
+        number: int,
+        config: Config,
+        history: Sequence[tuple[int, float]],
+        state: State,
+        train_seconds: float,
+    ) -> None:
+        known = {"train_seconds": train_seconds, **self.costs(config)}
+        costs = [known[name] for name in self._costs if name in known]
         if not self.admits(config):
             self.sampler.outside.add(number)
         elif self.sizing is not None and contains(self.sizing.space, config):
             config = self.sizing.as_drawn(config)
-        self.sampler.tell(number, config, history, state)
+        self.sampler.tell(number, config, history, state, costs)
 
     def admits(self, config: Config) -> bool:
         """Whether today's limits admit a configuration."""

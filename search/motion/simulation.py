@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from random import Random
@@ -13,6 +13,7 @@ from search.motion.events import Event
 from search.motion.racing import ExampleLosses
 from search.motion.randomness import key
 from search.motion.sizing import Sizing
+from search.motion.warm_start import Past
 from search.study import Study
 from search.trial import Lease, Outcome, Trial
 from spaces import Config, Float, SearchSpace
@@ -103,6 +104,7 @@ class Simulation:
         fault: What goes wrong, if anything.
         sizings: By family, what holds its proposals to limits.
         example_losses: As for `Conductor`.
+        earlier: By family, trials of an earlier study.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Simulation:
         record: Callable[[Event], None] | None = None,
         sizings: Mapping[str, Sizing] | None = None,
         example_losses: ExampleLosses = lambda _number, _loss: None,
+        earlier: Mapping[str, Sequence[Past]] | None = None,
     ) -> None:
         self.log: list[Event] = []
         spaces = {name: family.space for name, family in families.items()}
@@ -128,6 +131,7 @@ class Simulation:
             sizings=sizings,
             example_losses=example_losses,
         )
+        self.conductor.learn_from(earlier or {})
         self.now = 0.0
         self._families = families
         self._slots = slots

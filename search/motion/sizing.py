@@ -1,56 +1,31 @@
-"""How large a model may be: proposals get a width that fits, or are drawn again."""
+"""What a model may cost: proposals get a width that fits, or are drawn again."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any
 
 from search.motion.randomness import key
-from search.study import SearchSettings
-from spaces import (
-    Choice,
-    Config,
-    Int,
-    Node,
-    OneOf,
-    Parameter,
-    SearchSpace,
-    default,
-    largest,
-    sample,
-    smallest,
-)
+from search.motion.width import Width
+from search.study import STATIC_COSTS, Limits, SearchSettings
+from spaces import Config, SearchSpace, default, largest, sample, smallest
 
 TOLERANCE = 0.05
 """How far a model may be from `match_parameters`, as a share of it."""
 TRIES = 256  # random configurations, before a family is said to be out of reach
 
-Count = Callable[[Config], int]
-"""The parameters of a configuration's model; ValueError if there is no such model."""
-
-
-@dataclass(frozen=True, slots=True)
-class Width:
-    """The one setting that makes the models of a family wider.
-
-    Args:
-        path: Where it is in a configuration, such as ``model/hidden_size``.
-        step: The number that it must be a multiple of, given the rest of the configuration.
-    """
-
-    path: str
-    step: Callable[[Config], int] = lambda config: 1
+Measures = Mapping[str, Callable[[Config], float]]
+"""By name in `STATIC_COSTS`, a cost of a configuration's model; ValueError if it has none."""
 
 
 class Sizing:
-    """Holds the proposals of one family to `match_parameters` and `max_parameters`.
+    """Holds the proposals of one family to `match_parameters`, `max_parameters` and `limits`.
 
     Where models are matched, the width is not searched: it follows from the other settings, and
     may be any whole number from the lowest to the highest that the space has for it.
 
     Args:
         space: What may vary in the family, the width included.
+        measures: How the costs that are limited or objectives are found out, and `parameters`.
         width: What is fitted; without matching, nothing is.
 
     Attributes:
@@ -62,17 +37,26 @@ class Sizing:
     """
 
     def __init__(
-        self, space: SearchSpace, settings: SearchSettings, count: Count, width: Width
+        self,
+        space: SearchSpace,
+        settings: SearchSettings,
+        measures: Measures,
+        width: Width,
+        limits: Limits | None = None,
     ) -> None:
         self.space = self.drawn = space
-        self.match, self.most = settings.match_parameters, settings.max_parameters
-        self._count = count
+        self.match = settings.match_parameters
+        self._bounds = (limits or Limits()).given()
+        if settings.max_parameters is not None:
+            self._bounds["parameters"] = settings.max_parameters
+        wanted = {"parameters", *self._bounds, *(settings.objectives or ())}
+        self._wanted = [name for name in STATIC_COSTS if name in wanted]
+        self._measures = measures
         self._width = width
-        self._place = width.path.split("/")
-        self._counts: dict[str, int | None] = {}
+        self._known: dict[tuple[str, str], float | None] = {}
         if self.match is not None:
-            self.space = _changed(space, self._place, _between)
-            self.drawn = _changed(self.space, self._place, _pinned)
+            self.space = width.freed(space)
+            self.drawn = width.pinned(self.space)
 
     def fit(self, config: Config) -> Config | None:
         """The configuration that is trained where a sampler drew `config`; None to draw again."""
@@ -80,28 +64,32 @@ class Sizing:
         return fitted if fitted is not None and self.admits(fitted) else None
 
     def admits(self, config: Config) -> bool:
-        """Whether a model is of a size that the limits allow."""
-        count = self.count(config)
-        if count is None or (self.most is not None and count > self.most):
-            return False
-        return self.match is None or abs(count - self.match) <= TOLERANCE * self.match
+        """Whether a model keeps to all limits, and costs what is wanted to be known."""
+        return self._fault(config) is None
 
     def as_drawn(self, config: Config) -> Config:
         """What a sampler drew where `config` was trained."""
-        if self.match is None:
-            return config
-        pinned = _leaf(self.drawn, config, self._place)
-        return _with(config, self._place, pinned.default)
+        return config if self.match is None else self._width.at_default(self.drawn, config)
 
-    def count(self, config: Config) -> int | None:
-        """The parameters of a configuration; None if its settings do not fit one another."""
-        text = json.dumps([config.get("model"), config.get("head")], sort_keys=True)
-        if text not in self._counts:
+    def cost(self, name: str, config: Config) -> float | None:
+        """A cost, found out once; None if the configuration has none: no model, or no stream."""
+        place = (name, json.dumps(config, sort_keys=True))
+        if place not in self._known:
             try:
-                self._counts[text] = self._count(config)
+                self._known[place] = self._measures[name](config)
             except ValueError:
-                self._counts[text] = None
-        return self._counts[text]
+                self._known[place] = None
+        return self._known[place]
+
+    def costs(self, config: Config) -> dict[str, float]:
+        """All that is wanted to be known of an admitted configuration."""
+        found = {name: self.cost(name, config) for name in self._wanted}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def remember(self, config: Config, costs: Mapping[str, float]) -> None:
+        """Take over what was found out when the configuration was proposed."""
+        text = json.dumps(config, sort_keys=True)
+        self._known |= {(name, text): value for name, value in costs.items()}
 
     def check(self, family: str) -> None:
         """Refuse limits that the family cannot meet, as far as some hundred draws can tell.
@@ -110,24 +98,36 @@ class Sizing:
             ValueError: None of the draws meets them.
         """
         corners = [default(self.drawn), smallest(self.drawn), largest(self.drawn)]
-        found = []
+        found: dict[str, list[float]] = {}
         for draw in range(len(corners) + TRIES):
             rng = Random(key(0, "reach", draw))
             config = corners[draw] if draw < len(corners) else sample(self.drawn, rng)
-            if self.fit(config) is not None:
+            sized = config if self.match is None else self._nearest(config)
+            fault = "parameters" if sized is None else self._fault(sized)
+            if fault is None:
                 return
-            sized = self._nearest(config) if self.match is not None else config
-            count = None if sized is None else self.count(sized)
-            found += [] if count is None else [count]
+            value = None if sized is None else self.cost(fault, sized)
+            found.setdefault(fault, []).extend([] if value is None else [value])
         raise ValueError(self._out_of_reach(family, len(corners) + TRIES, found))
 
     @property
     def limits(self) -> str:
         """The limits as the study file has them."""
-        limits = {"search.match_parameters": self.match, "search.max_parameters": self.most}
+        matched = [] if self.match is None else [f"`search.match_parameters = {self.match}`"]
         return " and ".join(
-            f"`{name} = {value}`" for name, value in limits.items() if value is not None
+            [*matched, *(f"`{_key(name)} = {value:g}`" for name, value in self._bounds.items())]
         )
+
+    def _fault(self, config: Config) -> str | None:
+        """The first cost that is not as it must be."""
+        for name in self._wanted:
+            value = self.cost(name, config)
+            if value is None or value > self._bounds.get(name, value):
+                return name
+            matched = self.match is None or abs(value - self.match) <= TOLERANCE * self.match
+            if name == "parameters" and not matched:
+                return name
+        return None
 
     def _nearest(self, config: Config) -> Config | None:
         """`config` at the width that brings it nearest to the wanted count.
@@ -136,16 +136,13 @@ class Sizing:
         roots leads to it in a few steps.
         """
         assert self.match is not None
-        range_ = _leaf(self.space, config, self._place)
-        assert isinstance(range_, Int)
-        step = self._width.step(config)
-        low, high = -(-range_.low // step), range_.high // step
+        widths, step = self._width.range(self.space, config), self._width.step(config)
+        low, high = -(-widths.low // step), widths.high // step
         if low > high:
             return None
-        ends = [self._at(config, low * step), self._at(config, high * step)]
-        if ends[0] is None or ends[1] is None:
+        below, above = self._at(config, low * step), self._at(config, high * step)
+        if below is None or above is None:
             return None
-        below, above = ends[0], ends[1]
         while high - low > 1 and below < self.match < above:
             share = (self.match**0.5 - below**0.5) / (above**0.5 - below**0.5)
             middle = min(max(low + round(share * (high - low)), low + 1), high - 1)
@@ -157,81 +154,41 @@ class Sizing:
             else:
                 high, above = middle, count
         lower_is_nearer = abs(below - self.match) <= abs(above - self.match)
-        return _with(config, self._place, (low if lower_is_nearer else high) * step)
+        return self._width.at(config, (low if lower_is_nearer else high) * step)
 
-    def _at(self, config: Config, width: int) -> int | None:
-        return self.count(_with(config, self._place, width))
+    def _at(self, config: Config, width: int) -> float | None:
+        return self.cost("parameters", self._width.at(config, width))
 
-    def _out_of_reach(self, family: str, tried: int, found: Sequence[int]) -> str:
-        if self.match is None:
-            nearest = f"; the smallest has {min(found):,}" if found else ""
+    def _out_of_reach(self, family: str, tried: int, found: Mapping[str, Sequence[float]]) -> str:
+        """Why none was admitted, in words; `found` has the costs at fault, by name."""
+        wanted, sizes = self.match, found.get("parameters", ())
+        if wanted is not None and set(found) == {"parameters"}:
+            near = min(sizes, key=lambda count: abs(count - wanted)) if sizes else None
+            nearest = "" if near is None else f"; the nearest has {near:,}"
             return (
-                f"`search.max_parameters` must be within the reach of {family}, got {self.most}: "
-                f"each of the {tried} configurations tried has more parameters{nearest}"
+                f"`search.match_parameters` must be within the reach of {family}, got {wanted}: "
+                f"{self._width.name} can be fitted for none of the {tried} configurations tried "
+                f"to within {TOLERANCE:.0%} of so many parameters{nearest}"
             )
-        wanted = self.match
-        near = min(found, key=lambda count: abs(count - wanted)) if found else None
-        nearest = "" if near is None else f"; the nearest has {near:,}"
+        parts = []
+        for name, values in found.items():
+            least = f"the least that is over it is {min(values):,.6g}" if values else _UNKNOWN[name]
+            bound = f" = {self._bounds[name]:g}" if name in self._bounds else ""
+            parts.append(f"`{_key(name)}{bound}` ({least})")
         return (
-            f"`search.match_parameters` must be within the reach of {family}, got {wanted}: "
-            f"{self._width.path.rpartition('/')[2]} can be fitted for none of the {tried} "
-            f"configurations tried to within {TOLERANCE:.0%} of so many parameters{nearest}"
+            f"{family} must be able to meet all limits, and none of the {tried} configurations "
+            f"tried does: {', '.join(parts)}"
         )
 
 
-def _between(leaf: Parameter) -> Int:
-    """All whole numbers from the lowest to the highest value of a leaf."""
-    if isinstance(leaf, Int):
-        return leaf
-    values = leaf.options if isinstance(leaf, Choice) else ()
-    sizes = [each for each in values if isinstance(each, int) and not isinstance(each, bool)]
-    if not sizes or len(sizes) < len(values):
-        raise ValueError(f"a width must be a whole number, got {leaf.describe()}")
-    start = leaf.default if isinstance(leaf.default, int) else None
-    return Int(min(sizes), max(sizes), default=start, kind=leaf.kind)
+_STREAMS = "none of them streams, as no bidirectional or centred model does"
+_UNKNOWN = {
+    "parameters": "their settings do not fit one another",
+    "peak_memory_bytes": "none could be trained",
+    "state_bytes": _STREAMS,
+    "latency_ms": _STREAMS,
+}
 
 
-def _pinned(leaf: Parameter) -> Choice:
-    assert leaf.default is not None
-    return Choice((leaf.default,), kind=leaf.kind)
-
-
-def _changed(
-    space: SearchSpace, place: Sequence[str], change: Callable[[Parameter], Parameter]
-) -> SearchSpace:
-    """`space` with another leaf at a place; of branches, in each that has it."""
-    name, *rest = place
-    if name not in space.children:
-        raise ValueError(f"there is no setting {name!r} for the width")
-    return SearchSpace({**space.children, name: _deeper(space.children[name], rest, change)})
-
-
-def _deeper(node: Node, place: Sequence[str], change: Callable[[Parameter], Parameter]) -> Node:
-    match node:
-        case SearchSpace():
-            return _changed(node, place, change)
-        case OneOf():
-            options = {name: _changed(one, place, change) for name, one in node.options.items()}
-            return OneOf(options, node.default)
-        case Int() | Choice() if not place:
-            return change(node)
-        case _:
-            raise ValueError("a width must be a whole number, and not one of many")
-
-
-def _leaf(space: SearchSpace, config: Config, place: Sequence[str]) -> Parameter:
-    """The leaf at a place, along the branches that `config` takes."""
-    node: Node = space
-    inner: Any = config
-    for name in place:
-        branch = node.options[inner["name"]] if isinstance(node, OneOf) else node
-        assert isinstance(branch, SearchSpace)
-        node, inner = branch.children[name], inner[name]
-    assert isinstance(node, Int | Choice)
-    return node
-
-
-def _with(config: Config, place: Sequence[str], value: Any) -> Config:
-    """A copy of `config` with another value at a place."""
-    name, *rest = place
-    return {**config, name: _with(config[name], rest, value) if rest else value}
+def _key(name: str) -> str:
+    return "search.max_parameters" if name == "parameters" else f"limits.{name}"

@@ -166,11 +166,17 @@ class StudyState:
             self.families[trial.family].trials.append(number)
             self.families[trial.family].redrawn += event.get("redrawn", 0)
             self.families[trial.family].scheduler.begin(number)
+            self.families[trial.family].remember(trial.config, event.get("costs", {}))
             self.ledger.accounts[trial.family].proposed += 1
             self._tell(self.trials[number], State.running)
         else:
             begun = Finalist(trial.family, finalist_of, trial.seed)
             self.finalists = [finalist for finalist in self.finalists if finalist != begun]
+
+    def _warm_started(self, event: Event) -> None:
+        family = self.families[event["family"]]
+        if not family.trials and not family.warm:
+            family.learn_from(event["told"])
 
     def _leased(self, event: Event) -> None:
         if event["lease"] < self.next_lease:
@@ -310,12 +316,13 @@ class StudyState:
     def _tell(self, at: TrialProgress, state: State) -> None:
         assert at.proposal is not None
         family = self.families[at.trial.family]
-        family.tell(at.proposal, at.trial.config, at.history, state)
+        family.tell(at.proposal, at.trial.config, at.history, state, at.device_seconds)
 
 
 CHANGES: dict[str, Callable[[StudyState, Event], None]] = {
     "opened": StudyState._opened,
     "proposed": StudyState._proposed,
+    "warm_started": StudyState._warm_started,
     "leased": StudyState._leased,
     "reported": StudyState._reported,
     "paused": StudyState._paused,

@@ -20,6 +20,7 @@ from search.report.sections import (
     Section,
     certainty_section,
     criticism_section,
+    front_section,
     leaderboard_section,
     learning_section,
     repetition_section,
@@ -109,6 +110,7 @@ def _sections(directory: Path, found: Findings) -> list[Section]:
         settings_section(found),
         mattering_section(directory, found),
         size_section(found),
+        front_section(found),
         behaviour_section(read_behaviour(directory)),
         criticism_section(criticism(directory)),
         repetition_section(

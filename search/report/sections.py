@@ -35,11 +35,13 @@ from search.report.tables import (
     accounts,
     configurations_table,
     failures_table,
+    front_table,
     leaderboard_table,
     ledger_table,
     pairs_table,
     trials_table,
 )
+from search.results.fronts import study_front
 from search.results.history import History
 from search.results.standing import Standing
 from search.results.verdict import Verdict
@@ -233,6 +235,16 @@ def size_section(found: Findings) -> Section | None:
         draw_sizes(points, summary, found.colours),
     )
     return Section("size", "Size", charts=[chart])
+
+
+def front_section(found: Findings) -> Section | None:
+    """The front of several objectives; None where the study has one alone, or no front yet."""
+    summary = found.history.summary
+    front = study_front(summary)
+    if not summary.objectives or not front:
+        return None
+    table = front_table(summary, front, found.colours)
+    return Section("front", "Several objectives", tables=[table])
 
 
 def criticism_section(weaknesses: Sequence[str]) -> Section:

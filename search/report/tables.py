@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from search.report.charts import settings, word
 from search.results.cells import count, interval, number, seconds
+from search.results.fronts import Candidate, objectives, shown
 from search.results.pairs import PairVerdict
 from search.results.standing import Standing, best_first
 from search.results.summary import StudySummary, TrialSummary
@@ -92,6 +93,24 @@ def aligned(values: Sequence[float | None]) -> list[str]:
         return texts
     decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
     return ["" if value is None else f"{value:.{decimals}f}" for value in values]
+
+
+def front_table(
+    summary: StudySummary, front: Sequence[Candidate], colours: Mapping[str, str]
+) -> Table:
+    """A row for each trial that no other beats in all objectives."""
+    names = objectives(summary)
+    columns = [Column("trial"), Column("family", is_number=False)]
+    columns += [Column(name.replace("_", " ")) for name in names]
+    rows = [
+        [
+            Cell(str(each.trial.trial), each.trial.trial),
+            Cell(each.trial.family, each.trial.family, colours.get(each.trial.family)),
+            *(Cell(shown(value), value) for value in each.values),
+        ]
+        for each in front
+    ]
+    return Table("The trials that no other beats in all objectives at once", columns, rows)
 
 
 def leaderboard_table(

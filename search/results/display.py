@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from search.results.cells import count, interval, number, p_value, probability, seconds
+from search.results.fronts import front_sentence, fronts
 from search.results.health import health_notes
 from search.results.pairs import PairVerdict, beats_next
 from search.results.standing import Standing, best_first, standings
@@ -56,13 +57,14 @@ def pair_block(summary: StudySummary) -> Block:
 
 def trial_block(summary: StudySummary) -> Block:
     """A study's trials, best first, without their settings."""
+    on = fronts(summary)
     headings = ["trial", "family", "state", "finalist of", "seed", f"valid {summary.metric or ''}"]
-    headings += ["epoch", "epochs", "parameters", "training", "cause", "notes"]
+    headings += ["epoch", "epochs", "parameters", "training", "pareto", "cause", "notes"]
     return Block(
         title=title(summary),
         headings=headings,
-        words=frozenset({"family", "state", "cause", "notes"}),
-        cells=[_trial_cells(trial) for trial in best_first(summary)],
+        words=frozenset({"family", "state", "pareto", "cause", "notes"}),
+        cells=[_trial_cells(trial, on.get(trial.trial, "")) for trial in best_first(summary)],
     )
 
 
@@ -111,7 +113,7 @@ def _pair_cells(pair: PairVerdict) -> list[str]:
     ]
 
 
-def _trial_cells(trial: TrialSummary) -> list[str]:
+def _trial_cells(trial: TrialSummary, front: str) -> list[str]:
     return [
         str(trial.trial),
         trial.family,
@@ -123,6 +125,7 @@ def _trial_cells(trial: TrialSummary) -> list[str]:
         count(trial.epochs),
         count(trial.parameters),
         seconds(trial.train_seconds),
+        front,
         (trial.cause or "").partition("\n")[0],
         "; ".join(trial.notes),
     ]
@@ -142,4 +145,6 @@ def _notes(summary: StudySummary, places: list[Standing]) -> list[str]:
             notes.append("Families that share a letter cannot be told apart.")
     if not summary.trials:
         return notes
+    front = front_sentence(summary)
+    notes += [] if front is None else [front]
     return [*notes, *Verdict.over(summary, places).sentences, *health_notes(summary)]

@@ -19,7 +19,7 @@ from search.store.log import LOG, check_header, decode, open_log, whole_lines
 
 INDEX = "index.parquet"
 KEY = b"seqtune"
-VERSION = 2
+VERSION = 3
 WORTH_BYTES = 1 << 18  # a shorter tail is parsed in milliseconds
 CHECK_BYTES = 1 << 12
 

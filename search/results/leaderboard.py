@@ -20,7 +20,10 @@ number is given, test `examples`: `difference`, `low`, `high` (95 %), `p_value`,
 `beats` the other.
 
 By trial, a row is about one trial, finalists included, with a `config.*` column for each setting.
-`train_seconds` counts epochs that were trained again after an interruption.
+`train_seconds` counts epochs that were trained again after an interruption. `pareto` is `study`
+where no complete trial is better in all objectives (in the metric and in `parameters`, where the
+study has one objective), `family` where none of the same family is. `latency_ms`, `state_bytes` and
+`peak_memory_bytes` are known where they were limited or objectives.
 """
 
 import json
@@ -30,6 +33,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search.results.display import family_block, pair_block, trial_block
+from search.results.fronts import fronts
 from search.results.index import summarize
 from search.results.pairs import beats_next
 from search.results.standing import Standing, best_first, standings
@@ -107,6 +111,10 @@ TRIAL_COLUMNS: dict[str, type] = {
     "train_seconds": float,
     "cause": str,
     "notes": str,
+    "pareto": str,
+    "latency_ms": float,
+    "state_bytes": int,
+    "peak_memory_bytes": int,
 }
 
 
@@ -256,10 +264,12 @@ def _pair_rows(summary: StudySummary) -> list[Row]:
 
 
 def _trial_rows(summary: StudySummary) -> list[Row]:
-    return [_trial_row(summary, trial) for trial in best_first(summary)]
+    on = fronts(summary)
+    return [_trial_row(summary, trial, on.get(trial.trial)) for trial in best_first(summary)]
 
 
-def _trial_row(summary: StudySummary, trial: TrialSummary) -> Row:
+def _trial_row(summary: StudySummary, trial: TrialSummary, front: str | None) -> Row:
+    costs = json.loads(trial.costs)
     return {
         "study": summary.study,
         "benchmark": summary.benchmark,
@@ -275,6 +285,8 @@ def _trial_row(summary: StudySummary, trial: TrialSummary) -> Row:
         "train_seconds": trial.train_seconds,
         "cause": trial.cause,
         "notes": "; ".join(trial.notes) or None,
+        "pareto": front,
+        **{name: costs.get(name) for name in ("latency_ms", "state_bytes", "peak_memory_bytes")},
         **dict(_settings(json.loads(trial.config), "config")),
     }
 

@@ -25,6 +25,7 @@ class TrialSummary:
         train_seconds: Of all epochs, those trained again after an interruption included.
         test: The value on the test split (finalists only).
         notes: What the newest report says of gradients, a sentence each.
+        costs: As JSON, what was known of the model before it was trained.
         reported: Attempt and epoch of the newest report; what is older is a duplicate.
         leased: Attempt and epoch of the newest lease, likewise.
     """
@@ -43,8 +44,21 @@ class TrialSummary:
     cause: str | None = None
     test: float | None = None
     notes: list[str] = field(default_factory=list)
+    costs: str = "{}"
     reported: tuple[int, int] = (-1, -1)
     leased: tuple[int, int] = (-1, -1)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The configuration."""
+        tree: dict[str, Any] = json.loads(self.config)
+        return tree
+
+    @property
+    def known_costs(self) -> dict[str, float]:
+        """What was known of the model before it was trained."""
+        tree: dict[str, float] = json.loads(self.costs)
+        return tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,7 @@ class StudySummary:
         families: In the order of the study file.
         sampler: What proposed the configurations; None before a driver has opened the study.
         racing: Seeds of the first round and the most seeds, if finalists race for more of them.
+        objectives: What the study makes better at once; empty where it is the metric alone.
         directory: Where the study lies, with what is kept beside its log; None for a bare log.
     """
 
@@ -73,6 +88,7 @@ class StudySummary:
     metric: str | None = None
     maximize: bool = False
     families: list[str] = field(default_factory=list)
+    objectives: list[str] = field(default_factory=list)
     baseline: Baseline | None = None
     trials: dict[int, TrialSummary] = field(default_factory=dict)
     sampler: str | None = None
@@ -122,6 +138,7 @@ def _opened(summary: StudySummary, event: Event) -> None:
     confirm = event.get("confirm", {})
     racing = confirm.get("racing")
     summary.racing = None if racing is None else (confirm["seeds"], racing)
+    summary.objectives = list(event.get("search", {}).get("objectives") or ())
     interrupt(summary)
 
 
@@ -151,6 +168,7 @@ def _proposed(summary: StudySummary, event: Event) -> None:
             config=json.dumps(event["config"]),
             seed=event["seed"],
             finalist_of=event["finalist_of"],
+            costs=json.dumps(event.get("costs", {})),
         ),
     )
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from cluster.connect import Session, connect
+from search.earlier import earlier_trials
 from search.motion.conductor import Conductor
 from search.motion.events import Event
 from search.problem import Problem
@@ -128,6 +129,7 @@ def _run(
         ),
         sizings=problem.sizings,
     )
+    conductor.learn_from(earlier_trials(study, problem, log))
     conductor.replay(log)
     retention = Retention(store.directory / CHECKPOINTS, conductor.state)
     journal.readers.append(retention.see)

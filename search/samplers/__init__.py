@@ -3,6 +3,7 @@
 from search.samplers.cma_es import CmaEsSampler
 from search.samplers.evolution import EvolutionSampler
 from search.samplers.gaussian_process import GaussianProcessSampler
+from search.samplers.nondominated import NondominatedSorting
 from search.samplers.random_sampler import RandomSampler
 from search.samplers.sampler import Sampler
 from search.samplers.tpe import TreeParzenSampler
@@ -13,6 +14,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "gp": GaussianProcessSampler,
     "cma_es": CmaEsSampler,
     "evolution": EvolutionSampler,
+    "nsga2": NondominatedSorting,
 }
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "CmaEsSampler",
     "EvolutionSampler",
     "GaussianProcessSampler",
+    "NondominatedSorting",
     "RandomSampler",
     "Sampler",
     "TreeParzenSampler",

@@ -27,6 +27,8 @@ class Sampler(ABC):
         self.space = space
         self.outside: set[int] = set()
         """Numbers of told configurations that lie outside `space`; they teach nothing."""
+        self.costs: dict[int, tuple[float, ...]] = {}
+        """By number, the objectives besides the loss."""
         self._seed = seed
         self._family = family
         self._known: dict[int, str] = {}
@@ -58,7 +60,12 @@ class Sampler(ABC):
         return None
 
     def tell(
-        self, number: int, config: Config, history: Sequence[tuple[int, float]], state: State
+        self,
+        number: int,
+        config: Config,
+        history: Sequence[tuple[int, float]],
+        state: State,
+        costs: Sequence[float] = (),
     ) -> None:
         """Take note of what is known of a proposal now; it replaces what was told of it before.
 
@@ -66,7 +73,9 @@ class Sampler(ABC):
             number: As given to `propose`.
             history: Each epoch with its loss (finite, smaller is better), ascending.
             state: `paused` counts as pruned at the last epoch until more is told.
+            costs: What is to become small besides the loss, where there are several objectives.
         """
+        self.costs[number] = tuple(costs)
         if number not in self._known:
             self._known[number] = _text(config)
             self._taken.add(self._known[number])

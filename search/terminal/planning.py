@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from search.earlier import earlier_trials
 from search.plan import FamilyPlan, Plan
 from search.problem import Problem
 from search.results.cells import count, seconds
@@ -20,6 +21,7 @@ def plan_text(study: Study, directory: Path) -> str:
         ValueError: The study is wrong.
     """
     problem = Problem.of(study)
+    earlier_trials(study, problem)
     use_threads(study.resources.cpus_per_trial)
     device = "cpu" if study.resources.gpus_per_trial == 0 else usual_device()
     plan = Plan.of(study, problem, slots=slots_here(study), device=device)

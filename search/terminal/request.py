@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from search.store.store import STUDY, study_folders
-from search.study import Study, override, read_toml
+from search.study import Study
+from search.study_file import override, read_toml
 
 FAMILIES = ("rnn", "lstm", "gru", "tcn", "transformer")  # where none are named
 TRIALS_PER_FAMILY = 16  # where no budget is given

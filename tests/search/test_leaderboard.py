@@ -30,7 +30,7 @@ CONTRACT = (
 )
 TRIAL_CONTRACT = (
     "study,benchmark,trial,family,state,finalist,seed,valid_best,valid_epoch,epochs,parameters,"
-    "train_seconds,cause,notes"
+    "train_seconds,cause,notes,pareto,latency_ms,state_bytes,peak_memory_bytes"
 )
 
 Event = dict[str, Any]
@@ -175,6 +175,10 @@ def test_by_trial(tmp_path: Path) -> None:
         "train_seconds": 2.0,
         "cause": None,
         "notes": None,
+        "pareto": "study",
+        "latency_ms": None,
+        "state_bytes": None,
+        "peak_memory_bytes": None,
         "config.model.name": "gru",
         "config.model.hidden_size": 24,
         "config.model.layers.0.name": "a",

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from search.complaint import StudyError
 from search.motion.simulation import PowerLaw, Simulation
-from search.motion.sizing import TOLERANCE, Sizing, Width
-from search.problem import Problem, narrowed_space, sizing
+from search.motion.sizing import TOLERANCE, Sizing
+from search.motion.width import Width
+from search.problem import Problem, measures, narrowed_space, width_of
 from search.study import SearchSettings, Study
 from spaces import Choice, Config, Float, Int, SearchSpace, contains, default, flatten, sample
 from trainers.dataset import Dataset
@@ -46,7 +47,7 @@ def test_fifty_draws_of_every_family_match(name: str, dataset: Dataset) -> None:
     limits = SearchSettings(match_parameters=target)
     family, rng = MODELS[name], Random(name)
     space = narrowed_space(name, family, dataset, {})
-    made = sizing(name, family, dataset.task, space, limits)
+    made = Sizing(space, limits, measures(family, dataset), width_of(family))
     matched = drawn = 0
     while matched < DRAWS:
         drawn += 1
@@ -78,7 +79,7 @@ def toy(
         }
     )
     limits = SearchSettings(match_parameters=match, max_parameters=most)
-    return Sizing(space, limits, toy_count, Width("model/width", toy_step))
+    return Sizing(space, limits, {"parameters": toy_count}, Width("model/width", toy_step))
 
 
 def toy_count(config: Config) -> int:
@@ -109,7 +110,10 @@ def test_the_width_is_the_nearest_there_is(depth: int, target: int) -> None:
 def test_a_family_out_of_reach_is_refused_with_the_nearest_count() -> None:
     with pytest.raises(ValueError, match=r"reach of toy, got 1000000.*nearest has 835,905"):
         toy(match=1_000_000).check("toy")
-    with pytest.raises(ValueError, match=r"reach of toy, got 90.*259 config.*smallest has 101"):
+    with pytest.raises(
+        ValueError,
+        match=r"toy must.*none of the 259.*`search.max_parameters = 90` \(.* over it is 101\)",
+    ):
         toy(most=90).check("toy")
     toy(match=835_905).check("toy")
     toy(most=101).check("toy")
@@ -126,9 +130,9 @@ def test_a_width_that_is_no_number_is_refused() -> None:
     space = SearchSpace({"model": SearchSpace({"width": Choice(("wide", "narrow"))})})
     limits = SearchSettings(match_parameters=5)
     with pytest.raises(ValueError, match=r"must be a whole number, got wide \| narrow"):
-        Sizing(space, limits, lambda config: 5, Width("model/width"))
+        Sizing(space, limits, {"parameters": lambda config: 5}, Width("model/width"))
     with pytest.raises(ValueError, match="no setting 'size'"):
-        Sizing(space, limits, lambda config: 5, Width("model/size"))
+        Sizing(space, limits, {"parameters": lambda config: 5}, Width("model/size"))
 
 
 class Sized(PowerLaw):
@@ -160,7 +164,7 @@ def squares(config: Config) -> int:
 
 
 def simulate(study: Study, log: list[dict[str, Any]] | None = None) -> Simulation:
-    made = Sizing(Sized.space, study.search, squares, Width("model/width"))
+    made = Sizing(Sized.space, study.search, {"parameters": squares}, Width("model/width"))
     simulation = Simulation(study, {"a": Sized(noise=0.1)}, sizings={"a": made})
     if log is not None:
         simulation.resume(log)

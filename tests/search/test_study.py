@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from search.complaint import StudyError
-from search.study import Study, override
+from search.study import Study
+from search.study_file import override
 
 DESIGN = """
 name = "jsb"
