@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from search.commands.options import RESULTS, ReportFile, StudyFolder, StudyFolders
+from search.terminal.failures import exit_code
 
 
 def leaderboard(
@@ -60,9 +61,30 @@ def compare(
     typer.echo(Comparison.of(*directories).text(output_format), nl=False)
 
 
-def report(directory: StudyFolder, output: ReportFile = None) -> None:
+def report(
+    directory: StudyFolder,
+    output: ReportFile = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show it to browsers on this machine, while it grows.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="With --serve; 8050 if none, 0 for any.")
+    ] = None,
+) -> None:
     """Write the study as one page: verdict, leaderboard, charts, cost, how to repeat it."""
     from search.report.report import write_report
     from search.terminal.request import study_folder
 
+    if serve:
+        from search.report.serving import PORT, serve_report
+
+        if output is not None:
+            raise ValueError("--serve writes no file; leave --output out")
+        chosen = PORT if port is None else port
+        try:
+            serve_report(study_folder(directory), chosen, typer.echo)
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(exit_code(interrupt)) from None
+    if port is not None:
+        raise ValueError("--port has a meaning with --serve only")
     typer.echo(f"the report is in {write_report(study_folder(directory), output)}")

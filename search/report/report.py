@@ -60,8 +60,12 @@ def write_report(directory: Path, path: Path | None = None) -> Path:
     return path
 
 
-def report_html(directory: Path) -> str:
+def report_html(directory: Path, *, version_shown: str = "") -> str:
     """The report of the study in `directory`, of a running or damaged one as far as it is whole.
+
+    Args:
+        version_shown: For a page that is served: it asks its server again and again which version
+            there is, and loads itself anew where that is another one.
 
     Raises:
         FileNotFoundError: There is no study.
@@ -75,7 +79,7 @@ def report_html(directory: Path) -> str:
     found = Findings(history, places, verdict, family_colours(families))
     sections = _sections(directory, found)
     charts = [chart for section in sections for chart in section.all_charts()]
-    script = _read("report.js")
+    script, reload = _read("report.js"), _read("reload.js") if version_shown else ""
     plotly = get_plotlyjs() if charts else ""
     page: str = _template().render(
         study=summary.study,
@@ -86,8 +90,10 @@ def report_html(directory: Path) -> str:
         figures={chart.key: chart.figure for chart in charts},
         style=_read("report.css"),
         script=script,
+        reload=reload,
+        version_shown=version_shown,
         plotly=plotly,
-        script_hashes=[_hash(text) for text in (plotly, script) if text],
+        script_hashes=[_hash(text) for text in (plotly, script, reload) if text],
         version=installed_version("seqtune") or "",
     )
     return page

@@ -4,11 +4,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from search.report.report import write_report
+from search.report.serving import ReportServer
 from search.store.store import Store
 from search.study import Study
 
@@ -200,3 +203,28 @@ def test_without_scripts_all_numbers_are_there(browser: Browser, report: str) ->
     page.goto(report)
     assert page.locator("#leaderboard tbody th").first.inner_text().strip() == "gru"
     assert page.locator("noscript").first.inner_text().startswith("The charts")
+
+
+def test_a_served_report_loads_itself_anew_as_the_log_grows(
+    browser: Browser, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    description = {"name": "mine", "benchmark": "digits_rows", "families": ["gru", "tcn"]}
+    study = Study.from_mapping(description | {"budget": {"trials_per_family": 2}})
+    opened = {"event": "opened", "metric": "accuracy", "maximize": True}
+    with Store.create(folder, study) as store, ReportServer(folder, 0) as server:
+        store.append(opened | {"families": list(FAMILIES)})
+        add_trial(store, 0)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.goto(server.url)
+        page.get_by_text("1 trials").wait_for()
+        add_trial(store, 1)
+        page.get_by_text("2 trials").wait_for(timeout=60_000)
+        page.close()
+        server.shutdown()
+        thread.join()
+    assert complaints == []
