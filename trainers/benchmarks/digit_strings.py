@@ -74,7 +74,10 @@ class SpokenDigitsCTC(Benchmark):
         return Dataset(
             name=self.name,
             task=CTC(input_size=BANDS * self.stacked_frames, classes=10),
-            preprocessing={**preprocessing(scaler), "stacked_frames": self.stacked_frames},
+            preprocessing={
+                **preprocessing(scaler.repeated(self.stacked_frames)),
+                "stacked_frames": self.stacked_frames,
+            },
             **splits,
         )
 

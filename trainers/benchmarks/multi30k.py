@@ -88,7 +88,7 @@ class Multi30kDeEn(Benchmark):
         splits = {
             name: Pairs(sides[2 * place], sides[2 * place + 1]) for place, name in enumerate(SPLITS)
         }
-        return translation_data(self.name, splits, {}, self.minimum_count)
+        return translation_data(self.name, splits, {"words": r"\S+"}, self.minimum_count)
 
 
 def _sentences(path: Path) -> list[list[str]]:

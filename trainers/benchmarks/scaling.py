@@ -46,6 +46,10 @@ class Scaler:
         values: np.ndarray = scaled.astype(np.float64) * self.std + self.mean
         return values
 
+    def repeated(self, times: int) -> "Scaler":
+        """For features that are so many copies of those measured, side by side."""
+        return Scaler(np.tile(self.mean, times), np.tile(self.std, times))
+
     def to_json(self) -> dict[str, Any]:
         """For `Dataset.preprocessing`."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist()}

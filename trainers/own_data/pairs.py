@@ -1,7 +1,7 @@
 """Pairs of texts, in two columns of a table or in two files line by line, for translation."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -40,7 +40,8 @@ def pair_data(own: OwnData) -> Dataset:
         *roles.words(),
         *(f"{column.name}: {column.summary}" for column in (texts, translations)),
     )
-    return _dataset(own, rows, (texts.texts, translations.texts), account)
+    columns = {"columns": {"text": source, "target": [target]}}
+    return _dataset(own, rows, (texts.texts, translations.texts), account, columns)
 
 
 def _columns(roles: Roles) -> tuple[str, str]:
@@ -93,7 +94,7 @@ def line_pair_data(own: OwnData) -> Dataset:
     rows = Rows(tuple(sources[::2]), np.array(ends))
     account.say(*rows.counts("lines"))
     account.say(*(f"{two.path}: as many, their translations" for two in sources[1::2]))
-    return _dataset(own, rows, sides, account)
+    return _dataset(own, rows, sides, account, {})
 
 
 def _parallel(first: Source, second: Source) -> tuple[list[str], list[str]]:
@@ -107,7 +108,11 @@ def _parallel(first: Source, second: Source) -> tuple[list[str], list[str]]:
 
 
 def _dataset(
-    own: OwnData, rows: Rows, texts: tuple[list[str], list[str]], account: Account
+    own: OwnData,
+    rows: Rows,
+    texts: tuple[list[str], list[str]],
+    account: Account,
+    columns: dict[str, Any],
 ) -> Dataset:
     words = tuple([TOKEN.findall(text) for text in side] for side in texts)
     lengths = [np.array([len(sentence) for sentence in side]) for side in words]
@@ -125,7 +130,7 @@ def _dataset(
         splits[name] = Pairs(*([side[place] for place in members] for side in words))
     sizes = [f"{len(splits[name].sources):,} {name}" for name in SPLITS]
     account.say(f"sizes: {' / '.join(sizes)}")
-    dataset = translation_data(own.name, splits, {"words": TOKEN.pattern})
+    dataset = translation_data(own.name, splits, {"words": TOKEN.pattern, **columns})
     known = [len(dataset.preprocessing[f"{side}vocabulary"]) for side in ("", "target_")]
     account.say(
         f"vocabularies: {known[0]:,} and {known[1]:,} words, those at least {MINIMUM_COUNT} times "

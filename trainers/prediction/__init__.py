@@ -35,6 +35,8 @@ READERS: Final[dict[tuple[str, str], Reader]] = {
     ("tagging", "lines"): read_sentences,
     ("entity_tagging", "tags"): read_sentences,
     ("entity_tagging", "lines"): read_sentences,
+    ("translation", "table"): read_table,
+    ("translation", "lines"): read_lines,
 }
 
 

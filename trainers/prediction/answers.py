@@ -45,6 +45,11 @@ def by_step(model: SequenceModel, batch: Batch) -> Outputs:
     return [example[:length] for example, length in zip(outputs, lengths, strict=True)]
 
 
+def decoded(beam_width: int) -> Callable[[SequenceModel, Batch], Outputs]:
+    """The labels of sequences with a length of their own, searched for so widely."""
+    return lambda model, batch: model.decode(batch.inputs, batch.mask, beam_width=beam_width)
+
+
 def _forward(model: SequenceModel, batch: Batch) -> Tensor:
     outputs: Tensor = model(batch.inputs, batch.mask)
     return outputs.float()
@@ -125,6 +130,15 @@ def continuations(outputs: list[Continued], asked: Asked, kept: Kept) -> Columns
     )
 
 
+def sequences(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
+    """The labels of each example in their order, as text; letters stand side by side."""
+    names = kept.get("target_vocabulary") or _classes(kept)
+    letters = "target_vocabulary" in kept and max(map(len, names[:-1])) == 1
+    between = "" if letters else " "
+    answers = [between.join(names[label] for label in labels) for labels in outputs]
+    return _joined({name: list(values) for name, values in asked.keys.items()}, {"answer": answers})
+
+
 def lines(column: str) -> Callable[[Columns], str]:
     """One column as text, an answer on each line."""
     return lambda columns: "".join(f"{answer}\n" for answer in columns[column])
@@ -193,5 +207,8 @@ ANSWERS: Final[dict[str, Answering]] = {
     "regression": Answering(whole, numbers),
     "multilabel_frames": Answering(by_step, label_sets),
     "forecasting": Answering(whole, forecasts),
+    "ctc": Answering(decoded(1), sequences, lines("answer")),
+    "translation": Answering(decoded(5), sequences, lines("answer")),
+    "captioning": Answering(decoded(1), sequences, lines("answer")),
     "language_modelling": Answering(continued, continuations, lines("continuation")),
 }
