@@ -8,16 +8,14 @@ from random import Random
 from typing import Self
 
 from search.motion.randomness import key
-from search.motion.simulation import Simulation, StandIn
+from search.motion.rehearsal import rehearse
 from search.problem import Problem
 from search.runner.retention import KEPT_PER_FAMILY
 from search.study import Study
-from search.trial import Trial
-from spaces import Config, Float, SearchSpace, default, sample
+from spaces import Config, default, sample
 from trainers.dry_run import Cost, dry_run
 
 DRAWS = 9  # configurations of a family, of which the smallest, the middle and the largest are run
-MOST_SIMULATED = 60  # trials of a family; of more, these are a sample
 
 Measure = Callable[[str, Config], Cost]
 
@@ -91,25 +89,19 @@ class Plan:
         cls, study: Study, shapes: Mapping[str, tuple[Cost, ...]], *, slots: int, device: str
     ) -> Self:
         """The plan that follows from what the shapes of each family take."""
-        simulated = _simulate(study, shapes, slots)
-        factor = _factor(study, simulated)
+        means = {family: _mean_seconds(costs) for family, costs in shapes.items()}
+        rehearsal = rehearse(study, means, slots=slots)
         families = {
-            family: FamilyPlan(
-                (costs[0], costs[1], costs[2]),
-                round(factor * simulated.conductor.state.ledger.accounts[family].proposed),
-                factor * simulated.conductor.state.ledger.accounts[family].device_seconds,
-                _confirm_seconds(simulated, family),
-            )
+            family: FamilyPlan((costs[0], costs[1], costs[2]), **asdict(rehearsal.families[family]))
             for family, costs in shapes.items()
         }
-        search = next(event for event in simulated.log if event["event"] == "searched")["time"]
         confirm = study.confirm
         kept = KEPT_PER_FAMILY + confirm.top_per_family * confirm.seeds
         return cls(
             slots=slots,
             device=device,
             families=families,
-            wall_seconds=factor * search + simulated.now - search,
+            wall_seconds=rehearsal.wall_seconds,
             kept_bytes=sum(kept * family.checkpoint_bytes for family in families.values()),
             peak_bytes=sum(
                 max(family.trials, kept) * family.checkpoint_bytes for family in families.values()
@@ -131,28 +123,6 @@ class Plan:
         path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
 
 
-class Planned(StandIn):
-    """A family whose trials take what its shapes take on average; its values say nothing."""
-
-    space = SearchSpace({"draw": Float(0, 1)})
-
-    def __init__(self, shapes: tuple[Cost, ...]) -> None:
-        small, middle, large = (shape.epoch_seconds for shape in shapes)
-        self._seconds = (small + 2 * middle + large) / 4
-
-    def value(self, trial: Trial, epoch: int) -> float:
-        """Falls with the epochs."""
-        return self.test(trial) + 1 / epoch
-
-    def seconds(self, trial: Trial) -> float:
-        """The mean of the shapes, so that a plan of a few trials is not a matter of luck."""
-        return self._seconds
-
-    def test(self, trial: Trial) -> float:
-        """Something different for each configuration."""
-        return float(trial.config["draw"])
-
-
 def _shapes(problem: Problem, family: str, study: Study) -> list[Config]:
     """The smallest, the middle and the largest of some draws, by their epochs' likely cost."""
     space, sizing = problem.spaces[family], problem.sizings.get(family)
@@ -171,36 +141,7 @@ def _shapes(problem: Problem, family: str, study: Study) -> list[Config]:
     return [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
 
 
-def _simulate(study: Study, shapes: Mapping[str, tuple[Cost, ...]], slots: int) -> Simulation:
-    most = study.budget.trials_per_family or MOST_SIMULATED
-    budget = study.budget.model_copy(update={"trials_per_family": min(most, MOST_SIMULATED)})
-    search = study.search.model_copy(update={"sampler": "random"})
-    simulated = Simulation(
-        study.model_copy(update={"budget": budget, "search": search}),
-        {family: Planned(costs) for family, costs in shapes.items()},
-        slots=slots,
-    )
-    simulated.run()
-    return simulated
-
-
-def _factor(study: Study, simulated: Simulation) -> float:
-    """How many times more than was simulated the budget allows."""
-    budget, ledger = study.budget, simulated.conductor.state.ledger
-    factors = []
-    if budget.trials_per_family is not None:
-        factors.append(budget.trials_per_family / min(budget.trials_per_family, MOST_SIMULATED))
-    if budget.seconds is not None:
-        factors.append(budget.seconds / simulated.conductor.state.search_seconds)
-    if budget.device_seconds is not None:
-        spent = sum(account.device_seconds for account in ledger.accounts.values())
-        factors.append(budget.device_seconds / spent)
-    return max(min(factors), 1.0)
-
-
-def _confirm_seconds(simulated: Simulation, family: str) -> float:
-    return sum(
-        at.device_seconds
-        for at in simulated.conductor.state.trials
-        if not at.in_search and at.trial.family == family
-    )
+def _mean_seconds(shapes: tuple[Cost, ...]) -> float:
+    """Of an epoch, the middle shape counting twice."""
+    small, middle, large = (shape.epoch_seconds for shape in shapes)
+    return (small + 2 * middle + large) / 4

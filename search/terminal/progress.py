@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from search.motion.rehearsal import Rehearsal, rehearse
 from search.results.cells import count, number, seconds
 from search.results.health import health_notes
 from search.results.summary import Event, StudySummary, TrialSummary
@@ -106,24 +108,54 @@ class Progress:
         return "; ".join(parts)
 
     def seconds_left(self) -> float | None:
-        """An estimate from what trials have taken so far; None before one has ended."""
-        summary, budget = self._summary, self._study.budget
-        trials = summary.trials.values()
-        over = [trial for trial in trials if State(trial.state).final and trial.finalist_of is None]
+        """An estimate from what epochs have taken so far; None before the first one."""
+        trials = self._summary.trials.values()
         trained = _train_seconds(trials) - self._trained_before
-        if not over or not trained or not self._elapsed:
+        if not trained or not self._elapsed:
             return None
+        left = [self._work_left(family) for family in self._study.families]
         at_once = trained / self._elapsed
-        search = 0.0
+        search = self._search_left([search for search, _ in left], at_once)
+        return search + sum(confirm for _, confirm in left) / at_once
+
+    def _search_left(self, of_families: Sequence[float], at_once: float) -> float:
+        """Wall-clock seconds of the search, by whichever budget is spent first."""
+        budget, trials = self._study.budget, self._summary.trials.values()
+        if any(trial.finalist_of is not None for trial in trials):
+            return 0.0
+        limits = []
         if budget.trials_per_family is not None:
-            missing = budget.trials_per_family * len(self._study.families) - len(over)
-            search = missing * _train_seconds(over) / len(over) / at_once
+            limits.append(sum(of_families) / at_once)
+        if budget.device_seconds is not None:
+            limits.append((budget.device_seconds - _train_seconds(trials)) / at_once)
         if budget.seconds is not None:
-            search = min(search or budget.seconds, budget.seconds - self._elapsed)
-        whole = [trial for trial in trials if trial.state == State.complete]
-        each = _train_seconds(whole) / len(whole) if whole else 0.0
-        finalists = sum(trial.finalist_of is not None for trial in whole)
-        return max(search, 0.0) + (self._planned_finalists - finalists) * each / at_once
+            limits.append(budget.seconds - self._elapsed)
+        return max(min(limits), 0.0)
+
+    def _work_left(self, family: str) -> tuple[float, float]:
+        """Device seconds of a family's search and of its finalists that are still to come."""
+        trials = self._summary.trials.values()
+        own = [trial for trial in trials if trial.family == family]
+        timed = [trial for trial in own if trial.epochs] or [t for t in trials if t.epochs]
+        epoch_seconds = _train_seconds(timed) / sum(trial.epochs for trial in timed)
+        confirm = sum(trial.epochs for trial in own if trial.finalist_of is not None)
+        search = sum(trial.epochs for trial in own) - confirm
+        work = self._whole.families[family]  # an epoch is a second there
+        return (
+            max(work.search_seconds - search, 0.0) * epoch_seconds,
+            max(work.confirm_seconds - confirm, 0.0) * epoch_seconds,
+        )
+
+    @cached_property
+    def _whole(self) -> Rehearsal:
+        """The whole study, were an epoch a second; of trials alone, no other budget."""
+        families = self._study.families
+        most = self._study.budget.trials_per_family or 1
+        budget = self._study.budget.model_copy(
+            update={"trials_per_family": most, "seconds": None, "device_seconds": None}
+        )
+        study = self._study.model_copy(update={"budget": budget})
+        return rehearse(study, dict.fromkeys(families, 1.0))
 
     @property
     def _planned_finalists(self) -> int:

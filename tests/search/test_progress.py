@@ -97,8 +97,9 @@ def test_the_time_left_follows_what_trials_took() -> None:
     for number, family in enumerate(("gru", "tcn")):
         for event in trial_events(number, family, 0.5, state=("complete", "pruned")[number]):
             progress.see(event)
-    # two at once, 10 s each: 2 more of the search and 4 finalists, all as long as those before
-    assert progress.seconds_left() == pytest.approx(30.0)
+    # two at once and 10 s for 3 epochs: of each family the search has 4 epochs (two trials of one,
+    # the better goes on to 3), of which one is left, and the 4 finalists have 12
+    assert progress.seconds_left() == pytest.approx((2 + 12) * 10 / 3 / 2)
 
 
 def test_a_limit_of_seconds_limits_the_time_left() -> None:
