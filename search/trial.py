@@ -112,6 +112,8 @@ class Outcome:
         cause: One line for people; equal causes are counted together.
         test: Metrics on the test split, of a lease that asked for them.
         test_epoch: Epoch of the weights that `test` measured.
+        streaming: What a step of a stream costs such a model, where it streams; see
+            `trainers.size.streaming_costs`.
     """
 
     kind: Literal["reached", "failed", "lost"]
@@ -121,6 +123,7 @@ class Outcome:
     test: dict[str, float] | None = None
     test_epoch: int | None = None
     early: bool = False
+    streaming: dict[str, float] | None = None
 
     @classmethod
     def reached(
@@ -130,9 +133,17 @@ class Outcome:
         test: dict[str, float] | None = None,
         test_epoch: int | None = None,
         early: bool = False,
+        streaming: dict[str, float] | None = None,
     ) -> Self:
         """The worker stands at `epoch`: the lease's last, or earlier if not wanted longer."""
-        return cls("reached", epoch=epoch, test=test, test_epoch=test_epoch, early=early)
+        return cls(
+            "reached",
+            epoch=epoch,
+            test=test,
+            test_epoch=test_epoch,
+            early=early,
+            streaming=streaming,
+        )
 
     @classmethod
     def failed(cls, cause: str, traceback: str = "") -> Self:

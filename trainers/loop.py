@@ -111,6 +111,11 @@ class Training:
         self._best: Snapshot = {}
 
     @property
+    def task(self) -> Task:
+        """What the model is trained for."""
+        return self._data.task
+
+    @property
     def parameters(self) -> int:
         """Number of trainable parameters."""
         return self._weights.count

@@ -63,6 +63,17 @@ def latency_ms(family: type[Backbone], config: Config, task: Task) -> float:
     return 1000 * median(taken[WARM_UP:])
 
 
+def streaming_costs(family: type[Backbone], config: Config, task: Task) -> dict[str, float]:
+    """`latency_ms` and `state_bytes`; empty where the model does not stream."""
+    try:
+        return {
+            "latency_ms": latency_ms(family, config, task),
+            "state_bytes": state_bytes(family, config, task),
+        }
+    except ValueError:
+        return {}
+
+
 def _weightless(family: type[Backbone], config: Config, task: Task) -> SequenceModel:
     """The model without the numbers in its weights, where the family can do without them."""
     try:

@@ -102,7 +102,8 @@ def tested(lease: Lease, outcome: Outcome, metric: str) -> Event:
     """The test split was measured; `epoch` is that of the weights, the objective is `value`."""
     test = _plain(outcome.test)
     place = _place("tested", lease, outcome.test_epoch or 0)
-    return {**place, "value": test.get(metric), "test": test}
+    streaming = {"streaming": outcome.streaming} if outcome.streaming else {}
+    return {**place, "value": test.get(metric), "test": test, **streaming}
 
 
 def ended(

@@ -34,11 +34,15 @@ def family_block(summary: StudySummary) -> Block:
         "trials",
         *FATES,
     ]
+    cells = [_family_cells(place, chances, wide=wide) for place in places]
+    if any("latency_ms" in place.costs for place in places):
+        headings += ["ms a step", "state bytes"]
+        cells = [[*row, *_streaming(place)] for row, place in zip(cells, places, strict=True)]
     return Block(
         title=title(summary),
         headings=headings,
         words=frozenset({"family", "tie"}),
-        cells=[_family_cells(place, chances, wide=wide) for place in places],
+        cells=cells,
         notes=_notes(summary, places),
     )
 
@@ -94,6 +98,15 @@ def _family_cells(place: Standing, chances: Mapping[str, float], *, wide: bool) 
         return [*cells, "", "", *("" for _ in FATES)]
     fates = [count(place.count(state)) for state in FATES]
     return [*cells, seconds(place.train_seconds), count(len(place.trials)), *fates]
+
+
+def _streaming(place: Standing) -> list[str]:
+    """What a step of a stream costs the family's finalist."""
+    state = place.costs.get("state_bytes")
+    return [
+        number(place.costs.get("latency_ms")),
+        count(None if state is None else round(state)),
+    ]
 
 
 def _chance(value: float | None) -> str:

@@ -12,6 +12,7 @@ By family, a row is about the family's finalist, or its best trial as long as it
 - `trials`, `complete`, `pruned`, `failed`: trials of the search;
 - `beats_next_probability`: that the family's finalist is truly better than that of the family
   ranked next, by the seeds (and test examples) they share;
+- `latency_ms`, `state_bytes`: of its finalist where that streams, medians over its runs;
 - `beats_baseline`: whether it is better than the trivial predictor, where the log has one.
 
 By pair, a row says how far `better` is ahead of `worse` over their common seeds and, where their
@@ -23,7 +24,8 @@ By trial, a row is about one trial, finalists included, with a `config.*` column
 `train_seconds` counts epochs that were trained again after an interruption. `pareto` is `study`
 where no complete trial is better in all objectives (in the metric and in `parameters`, where the
 study has one objective), `family` where none of the same family is. `latency_ms`, `state_bytes` and
-`peak_memory_bytes` are known where they were limited or objectives.
+`peak_memory_bytes` are known where they were limited or objectives; the first two of every finalist
+that streams: milliseconds of a step of one sequence on one core, and what is carried between steps.
 """
 
 import json
@@ -79,6 +81,8 @@ FAMILY_COLUMNS: dict[str, type] = {
     "test_low_over_examples": float,
     "test_high_over_examples": float,
     "beats_next_probability": float,
+    "latency_ms": float,
+    "state_bytes": int,
 }
 PAIR_COLUMNS: dict[str, type] = {
     "study": str,
@@ -224,13 +228,10 @@ def _current(folder: Path) -> StudySummary:
 def _family_rows(summary: StudySummary) -> list[Row]:
     places = standings(summary)
     chances = beats_next(places)
-    return [
-        _family_row(summary, place) | {"beats_next_probability": chances.get(place.family)}
-        for place in places
-    ]
+    return [_family_row(summary, place, chances.get(place.family)) for place in places]
 
 
-def _family_row(summary: StudySummary, place: Standing) -> Row:
+def _family_row(summary: StudySummary, place: Standing, chance: float | None) -> Row:
     test, wide, best = place.test, place.over_examples, place.best
     counted = not place.is_baseline
     return {
@@ -254,6 +255,9 @@ def _family_row(summary: StudySummary, place: Standing) -> Row:
         "beats_baseline": place.beats_baseline,
         "test_low_over_examples": wide.low if wide else None,
         "test_high_over_examples": wide.high if wide else None,
+        "beats_next_probability": chance,
+        "latency_ms": place.costs.get("latency_ms"),
+        "state_bytes": round(place.costs["state_bytes"]) if "state_bytes" in place.costs else None,
     }
 
 

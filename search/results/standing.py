@@ -1,10 +1,11 @@
 """Where each family of a study stands: its finalist, its rank, its ties."""
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import fmean, median
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class Standing:
         rank: From 1; None for the trivial predictor and for a family without any value.
         tie_group: Letters; None without a test.
         beats_baseline: None without a baseline or a value.
+        costs: What a step of a stream costs, medians over the finalist's runs.
     """
 
     family: str
@@ -45,6 +47,7 @@ class Standing:
     tie_group: str | None = None
     beats_baseline: bool | None = None
     is_baseline: bool = False
+    costs: dict[str, float] = field(default_factory=dict)
 
     @property
     def test(self) -> Interval | None:
@@ -111,7 +114,17 @@ def _standing(summary: StudySummary, family: str, trials: list[TrialSummary]) ->
         over_examples=_over_examples(summary, losses),
         trials=search,
         train_seconds=sum(trial.train_seconds for trial in trials),
+        costs=_costs(chosen or ([best] if best is not None else [])),
     )
+
+
+def _costs(runs: Iterable[TrialSummary]) -> dict[str, float]:
+    """Medians of what was measured of the runs."""
+    known = [json.loads(run.costs) for run in runs]
+    return {
+        name: median(costs[name] for costs in known if name in costs)
+        for name in {name for costs in known for name in costs}
+    }
 
 
 def _test_loss(summary: StudySummary, run: TrialSummary) -> float | np.ndarray:

@@ -212,7 +212,9 @@ def _ended(summary: StudySummary, event: Event) -> None:
 
 
 def _tested(summary: StudySummary, event: Event) -> None:
-    summary.trials[event["trial"]].test = event["test"][summary.metric]
+    trial = summary.trials[event["trial"]]
+    trial.test = event["test"][summary.metric]
+    trial.costs = json.dumps(json.loads(trial.costs) | event.get("streaming", {}))
 
 
 HANDLERS: dict[str, Callable[[StudySummary, Event], None]] = {

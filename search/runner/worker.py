@@ -20,6 +20,7 @@ from trainers.checkpoint import UnusableCheckpointError
 from trainers.dataset import Dataset
 from trainers.device import free_memory, is_out_of_memory, use_threads
 from trainers.loop import Diverged, Training
+from trainers.size import streaming_costs
 
 REPORT_SECONDS = 0.5  # short epochs are reported together, so that a worker reports twice a second
 
@@ -182,8 +183,14 @@ class Run:
             return Outcome.reached(epoch, early=early)
         evaluation = self._training.evaluate("test")
         write_losses(self._checkpoint, evaluation.example_losses)
+        training = self._training
+        family, task = type(training.model.backbone), training.task
         return Outcome.reached(
-            epoch, test=evaluation.metrics, test_epoch=self._training.best_epoch, early=early
+            epoch,
+            test=evaluation.metrics,
+            test_epoch=training.best_epoch,
+            early=early,
+            streaming=streaming_costs(family, training.config, task),
         )
 
 

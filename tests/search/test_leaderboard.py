@@ -26,7 +26,7 @@ FAMILIES = ["rnn", "lstm", "gru"]
 CONTRACT = (
     "study,benchmark,rank,family,test_mean,test_low,test_high,tie_group,valid_best,valid_epoch,"
     "metric,parameters,train_seconds,trials,complete,pruned,failed,beats_baseline,"
-    "test_low_over_examples,test_high_over_examples,beats_next_probability"
+    "test_low_over_examples,test_high_over_examples,beats_next_probability,latency_ms,state_bytes"
 )
 TRIAL_CONTRACT = (
     "study,benchmark,trial,family,state,finalist,seed,valid_best,valid_epoch,epochs,parameters,"
@@ -83,7 +83,8 @@ def finalists(first: int, family: str, of: int, valid: float, tests: list[float]
     for seed, test in enumerate(tests):
         number = first + seed
         events += run(number, family, valid, seed=1000 + seed, finalist_of=of)
-        events.append(measured(number, test))
+        streams = {"latency_ms": 0.25 * (1 + seed % 2 * (seed - 2)), "state_bytes": 64}
+        events.append(measured(number, test) | ({"streaming": streams} if family == "gru" else {}))
     return events
 
 
@@ -147,6 +148,8 @@ def test_by_family(tmp_path: Path) -> None:
         "test_low_over_examples": None,
         "test_high_over_examples": None,
         "beats_next_probability": pytest.approx(chance),
+        "latency_ms": 0.25,
+        "state_bytes": 64,
     }
     assert lstm["beats_next_probability"] is None  # rnn has no finalist
     assert (lstm["rank"], lstm["tie_group"], lstm["trials"]) == (2, "b", 1)
@@ -358,7 +361,7 @@ def test_the_table_for_people(tmp_path: Path) -> None:
     text = Leaderboard(folder).text()
     assert "mine on digits_rows: accuracy, higher is better" in text
     (gru,) = (" ".join(line.split()) for line in text.splitlines() if " 102 " in line)
-    assert gru == "1 gru 0.908 ± 0.010 a >99.9 % 0.95 2 102 5.5 s 4 2 1 1"
+    assert gru == "1 gru 0.908 ± 0.010 a >99.9 % 0.95 2 102 5.5 s 4 2 1 1 0.25 64"
     assert "over 5 seeds" in text
     assert "Families that share a letter cannot be told apart." in text
     wide = max(map(len, text.splitlines()))
