@@ -1,5 +1,6 @@
 """Commands about clusters."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,10 @@ import typer
 
 from search.commands.options import RESULTS, Address, StudyFile
 
+JobsAddress = Annotated[
+    str, typer.Option(metavar="http://HOST:8265", help="The cluster's Jobs API.")
+]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="As `submit` named it.")]
 Out = Annotated[
     Path, typer.Option(metavar="DIR", help="Where the study's folder is made; all machines see it.")
 ]
@@ -137,6 +142,39 @@ def check(
         raise typer.Exit(2)
 
 
+def submit(
+    study: StudyFile,
+    address: JobsAddress,
+    out: Annotated[
+        str, typer.Option(metavar="DIR", help="A folder that all machines of the cluster see.")
+    ],
+    python: Python = "python",
+    setup: Setup = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Show what it prints.")] = False,
+) -> None:
+    """Send a study to a Ray cluster, code and files with it; it runs there by itself."""
+    from search.terminal.submitting import submit_study, tell
+
+    work = {"out": out, "python": python, "setup": setup}
+    job = submit_study(study, address, work, typer.echo)
+    if follow:
+        raise typer.Exit(tell(address, job, partial(typer.echo, nl=False)))
+
+
+def logs(job: Job, address: JobsAddress) -> None:
+    """What a submitted study prints, from its beginning to its end."""
+    from search.terminal.submitting import tell
+
+    raise typer.Exit(tell(address, job, partial(typer.echo, nl=False)))
+
+
+def stop(job: Job, address: JobsAddress) -> None:
+    """End a submitted study with everything saved."""
+    from search.terminal.submitting import stop_job
+
+    stop_job(address, job, typer.echo)
+
+
 render_app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Write the file that runs a study there."
 )
@@ -146,6 +184,9 @@ render_app.command("kubernetes")(render_kubernetes)
 
 cluster_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 cluster_app.command("check")(check)
+cluster_app.command("submit")(submit)
+cluster_app.command("logs")(logs)
+cluster_app.command("stop")(stop)
 cluster_app.add_typer(render_app, name="render")
 
 

@@ -1,9 +1,10 @@
 """What would go wrong on a cluster, as a table, before anything is spent."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from cluster.connect import connect, probe
+from cluster.connect import connect
 from cluster.findings import Row, judge, mends
 from cluster.preflight import ask_nodes, wait_for_nodes
 from search.results.tables import Block, to_terminal
@@ -29,9 +30,8 @@ def check_cluster(
         OSError: No Ray answers, or `out` cannot be made here.
     """
     deadline = time.monotonic() + wait_seconds
-    if address is not None:
-        _wait_for_head(address, deadline)
-    with connect(address, code=ROOT):
+    with ExitStack() as stack:
+        _join(stack, address, deadline)
         there = wait_for_nodes(nodes or 1, deadline - time.monotonic())
         rows = judge(ask_nodes(out, device_question=DEVICES))
     wrong = [f"Mend {words}" for words in mends(rows)]
@@ -40,20 +40,22 @@ def check_cluster(
     return to_terminal([_block(rows, wrong)]), not wrong
 
 
-def _wait_for_head(address: str, deadline: float) -> None:
-    """Wait until something listens there.
+def _join(stack: ExitStack, address: str | None, deadline: float) -> None:
+    """Connect for as long as the stack lives; a head that is still starting is tried again.
 
     Raises:
-        ValueError: It is not host:port.
-        ConnectionError: Nothing does when the time is over.
+        ValueError: The address is not one of a cluster's head.
+        ConnectionError: No Ray answers when the time is over.
     """
     while True:
         try:
-            return probe(address)
+            stack.enter_context(connect(address, code=ROOT))
         except ConnectionError:
             if time.monotonic() >= deadline:
                 raise
-        time.sleep(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
+        else:
+            return
 
 
 def _block(rows: list[Row], notes: list[str]) -> Block:

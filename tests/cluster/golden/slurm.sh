@@ -70,17 +70,17 @@ follow() {
     child=
 }
 
-# The steps of this job are numbered as they come. A signal to srun itself would have them killed at
-# once, and their folders would stay.
+# The steps of this job are numbered from 0, in whatever order they begin. A signal to srun itself
+# would have them killed at once, and their folders would stay.
 nodes=()
 end_nodes() {
     for step in "${!nodes[@]}"; do
-        scancel --quiet --signal=TERM "$SLURM_JOB_ID.$step"
-        wait "${nodes[$step]}"
+        scancel --signal=TERM "$SLURM_JOB_ID.$step" 2>/dev/null
     done
+    wait "${nodes[@]}"
 }
 trap end_nodes EXIT
-trap 'exit 143' TERM
+trap 'if [ -n "$child" ]; then kill -TERM "$child"; wait "$child"; fi; exit 143' TERM
 
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=$SLURMD_NODENAME
