@@ -11,14 +11,14 @@ pid_files="$folder/run"
 
 start_machine() {  # its first process keeps the namespaces, and takes everything with it
     local name=$1 number=$2
-    ip netns add "lab-$name"
-    ip link add "lab$number" type veth peer name eth0 netns "lab-$name"
-    ip link set "lab$number" master "$bridge" up
-    ip -n "lab-$name" address add "$net.1$number/24" dev eth0
-    ip -n "lab-$name" link set eth0 up
-    ip -n "lab-$name" link set lo up
+    ip netns add "slurmlab-$name"
+    ip link add "slurmlab$number" type veth peer name eth0 netns "slurmlab-$name"
+    ip link set "slurmlab$number" master "$bridge" up
+    ip -n "slurmlab-$name" address add "$net.1$number/24" dev eth0
+    ip -n "slurmlab-$name" link set eth0 up
+    ip -n "slurmlab-$name" link set lo up
     # not `ip netns exec`, which takes /sys/fs/cgroup away, without which slurmd does not start
-    setsid nsenter --net="/run/netns/lab-$name" unshare --fork --pid --kill-child --mount-proc \
+    setsid nsenter --net="/run/netns/slurmlab-$name" unshare --fork --pid --kill-child --mount-proc \
         --uts --mount --ipc bash -c "hostname $name; mount --bind '$folder/hosts' /etc/hosts
             mount -t tmpfs tmpfs /dev/shm; mkdir -p '$folder/spool.$name'
             slurmd -f '$folder/slurm.conf' -N $name; while :; do sleep 60; done" \
@@ -80,7 +80,7 @@ down() {
     for file in "$pid_files"/{slurmctld,munged}.pid; do kill "$(cat "$file")" || :; done
     for file in "$pid_files"/machine.*.pid; do
         name=${file##*/machine.} name=${name%.pid}
-        ip netns del "lab-$name"
+        ip netns del "slurmlab-$name"
     done
     ip link del "$bridge"
     rm -rf -- "$folder"
