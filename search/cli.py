@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from search.commands.benchmarks import benchmarks_app
+from search.commands.cluster import cluster_app
 from search.commands.group import Commands
 from search.commands.models import check, export, predict, spaces, train
 from search.commands.results import compare, leaderboard, report
@@ -54,6 +55,7 @@ app = typer.Typer(
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(benchmarks_app, name="benchmarks")
+app.add_typer(cluster_app, name="cluster")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,6 +84,6 @@ def seqtune(
 ) -> None:
     """Which family of sequence model is best on your problem, how surely, and at what cost.
 
-    Exit codes: 0 done; 1 no trial completed; 2 wrong usage, configuration or data; 130 and 143
+    Exit codes: 0 done; 1 no trial completed; 2 wrong usage, configuration or data; 130, 138 and 143
     interrupted, everything saved.
     """

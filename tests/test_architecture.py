@@ -39,7 +39,12 @@ TOP_FILES = {
     "Makefile",
     "constraints.txt",
 }
-DISTRIBUTIONS = {"mlflow": "mlflow-skinny", "sklearn": "scikit-learn", "tomli_w": "tomli-w"}
+DISTRIBUTIONS = {
+    "mlflow": "mlflow-skinny",
+    "sklearn": "scikit-learn",
+    "tomli_w": "tomli-w",
+    "yaml": "pyyaml",
+}
 EXTRAS = ("onnx", "tracking")  # what a module of its own needs that few people want
 LONGEST_FILE = 350
 

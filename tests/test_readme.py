@@ -148,7 +148,10 @@ def test_commands_in_the_pages_are_ones_there_are() -> None:
     assert len(ours) >= 9
     for name, *words in ours:
         assert name in group.commands
-        options = {option for p in group.commands[name].params for option in p.opts}
+        command: Any = group.commands[name]
+        while isinstance(command, TyperGroup) and words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        options = {option for p in command.params for option in p.opts}
         assert {word for word in words if word.startswith("-")} <= options, f"seqtune {name}"
 
 

@@ -36,6 +36,12 @@ def full_precision(device: str) -> AbstractContextManager[object]:
     return flags
 
 
+def device_sizes() -> list[tuple[str, int]]:
+    """Name and bytes of each accelerator that torch sees."""
+    seen = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    return [(device.name, device.total_memory) for device in seen]
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that a device or this machine has no memory left."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

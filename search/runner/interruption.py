@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, `seqtune stop`: one ends a run with everything saved, a second at once."""
+"""Ctrl-C, SIGTERM, SIGUSR1, `seqtune stop`: one ends a run with all saved, a second at once."""
 
 import signal
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -80,7 +80,7 @@ class Interruption:
 
 @contextmanager
 def catch_signals() -> Iterator[Interruption]:
-    """Handle SIGINT and SIGTERM for a while; not outside the main thread, where nobody can.
+    """Handle these signals for a while; not outside the main thread, where nobody can.
 
     Raises:
         Interrupted: A signal came, and ended the block.

@@ -29,7 +29,6 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no files for each trial
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # no snapshots: the study's log is the only state
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are told in the log
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `search.runner.interruption` has ours
     "TUNE_WARN_THRESHOLD_S": "3600",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the old reporter is silent at verbosity 0

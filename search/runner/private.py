@@ -3,10 +3,12 @@
 `tests/search/test_runner_private.py` fails when one of them moves.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import ray.tune.tune as tune_run
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.execution.tune_controller import TuneController
@@ -14,9 +16,10 @@ from ray.tune.execution.tune_controller import TuneController
 
 @contextmanager
 def mended_tune() -> Iterator[None]:
-    """Tune with two faults mended for a while."""
+    """Tune with two faults mended for a while, and without signal handlers of its own."""
     task_failed = RayActorManager._actor_task_failed
     reuse = TuneController._maybe_reuse_cached_actor
+    catch_signals = tune_run._setup_signal_catching
 
     def lose_one_worker(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
         """Lose one worker, where Tune would give up the whole run.
@@ -43,11 +46,13 @@ def mended_tune() -> Iterator[None]:
 
     RayActorManager._actor_task_failed = lose_one_worker
     TuneController._maybe_reuse_cached_actor = wait_for_own_worker
+    tune_run._setup_signal_catching = threading.Event  # it takes SIGUSR1 whatever it is told
     try:
         yield
     finally:
         RayActorManager._actor_task_failed = task_failed
         TuneController._maybe_reuse_cached_actor = reuse
+        tune_run._setup_signal_catching = catch_signals
 
 
 def keep_idle_workers(tune_controller: Any, resources: Any, workers: int) -> None:

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from cluster.connect import Session, connect
+from cluster.findings import judge, mends
+from cluster.preflight import ask_nodes, living_nodes
 from search.earlier import earlier_trials
 from search.motion.conductor import Conductor
 from search.motion.events import Event
@@ -134,6 +136,7 @@ def _run(
     retention = Retention(store.directory / CHECKPOINTS, conductor.state)
     journal.readers.append(retention.see)
     with connect(address, code=ROOT) as session:
+        check_machines(store.directory)
         crew = crew_of(study, problem, session)
         store.replace_study(study)  # not before all is found to be right
         write_ranges(store.directory, problem.spaces)
@@ -151,6 +154,18 @@ def _run(
             journal.record({"event": "closed"})
     complete = sum(trial.state == State.complete for trial in conductor.state.trials)
     return StudyEnd(complete, conductor.state.commonest_cause())
+
+
+def check_machines(directory: Path) -> None:
+    """Where there are several machines, ask each whether it can work for this study.
+
+    Raises:
+        ValueError: One cannot: other versions, or it does not share the study's folder.
+    """
+    if len(living_nodes()) > 1:
+        wrong = mends(judge(ask_nodes(directory)))
+        if wrong:
+            raise ValueError("; ".join(wrong))
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def test_a_worker_in_a_long_epoch_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(runner_tune, "GRACE_SECONDS", 0.2)
     scenario = scripted.Scenario(tmp_path, scripted.small_study(1), {0: "long"})
-    begun = interrupt_in_third_epoch(scenario, [signal.SIGINT])
+    begun = interrupt_in_third_epoch(scenario, [signal.SIGUSR1])
     assert time.monotonic() - begun < 40.0  # the epoch takes a minute; Tune waits ten seconds
     assert scenario.of("interrupted") == []  # the next driver finds it in flight
     assert (tmp_path / "0").read_text() == "2"

@@ -1,8 +1,10 @@
 """The private parts of Ray that the runner touches are where they were."""
 
 import inspect
+import signal
 from importlib.metadata import version
 
+import ray.tune.tune as tune_run
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
 from ray.tune.search import ConcurrencyLimiter
@@ -27,6 +29,16 @@ def test_what_is_mended_is_there_and_is_put_back() -> None:
         during = (RayActorManager._actor_task_failed, TuneController._maybe_reuse_cached_actor)
         assert not set(before) & set(during)
     assert before == (RayActorManager._actor_task_failed, TuneController._maybe_reuse_cached_actor)
+
+
+def test_tune_takes_no_signals_meanwhile() -> None:
+    before, handler = tune_run._setup_signal_catching, signal.getsignal(signal.SIGUSR1)
+    with mended_tune():
+        interrupted = tune_run._setup_signal_catching()
+        assert not interrupted.is_set()
+        assert signal.getsignal(signal.SIGUSR1) == handler
+    assert tune_run._setup_signal_catching == before
+    assert "_setup_signal_catching()" in inspect.getsource(tune_run.run)
 
 
 def test_what_the_mends_look_at_is_there() -> None:
