@@ -89,7 +89,7 @@ class SpokenDigitsCTC(Benchmark):
             for _ in range(HELD_PASSES if number else self.passes):
                 for string in _deal(own, draws):
                     frames = scaler.apply(np.concatenate([one.frames for one in string]))
-                    inputs.append(_stacked(frames, self.stacked_frames))
+                    inputs.append(stacked(frames, self.stacked_frames))
                     targets.append(np.array([one.digit for one in string], dtype=np.uint8))
         return Split(Sequences.from_list(inputs), Sequences.from_list(targets))
 
@@ -105,7 +105,7 @@ def _deal(recordings: list[Recording], draws: Draws) -> list[list[Recording]]:
     return strings
 
 
-def _stacked(frames: np.ndarray, count: int) -> np.ndarray:
+def stacked(frames: np.ndarray, count: int) -> np.ndarray:
     """(frames // count, count * bands); the few frames left at the end are dropped."""
     whole = len(frames) // count * count
     return frames[:whole].reshape(whole // count, -1)

@@ -46,7 +46,7 @@ def kind_of(path: Path, *, of_languages: bool = False) -> str:
         OSError: There is no such file, it is a folder, or it is empty.
         ValueError: Its name ends in no known way.
     """
-    _check_there(path)
+    check_there(path)
     suffix = suffix_of(path)
     if of_languages and suffix not in KINDS and LANGUAGE.fullmatch(suffix):
         suffix = ".txt"
@@ -64,7 +64,12 @@ def kind_of(path: Path, *, of_languages: bool = False) -> str:
     return KINDS[suffix]
 
 
-def _check_there(path: Path) -> None:
+def check_there(path: Path) -> None:
+    """Refuse a path at which there is no file, or an empty one.
+
+    Raises:
+        OSError: There is none.
+    """
     if path.is_dir():
         raise IsADirectoryError(f"{path} must be a file, got a folder; name the files in it")
     if not path.exists():

@@ -11,7 +11,7 @@ from trainers.own_data.account import KEY, Account
 from trainers.own_data.columns import Texts
 from trainers.own_data.description import OwnData
 from trainers.own_data.dividing import divide
-from trainers.own_data.examples import TOKEN, span
+from trainers.own_data.examples import TOKEN, span, words_of
 from trainers.own_data.leakage import warn_of_duplicates
 from trainers.own_data.roles import Roles, given_roles
 from trainers.own_data.table import Rows, Source, read_rows, sources_of, survey
@@ -114,7 +114,7 @@ def _dataset(
     account: Account,
     columns: dict[str, Any],
 ) -> Dataset:
-    words = tuple([TOKEN.findall(text) for text in side] for side in texts)
+    words = tuple(words_of(side, TOKEN.pattern) for side in texts)
     lengths = [np.array([len(sentence) for sentence in side]) for side in words]
     division = divide(own, rows.parts)
     pairs = list(zip(*texts, strict=True))

@@ -43,7 +43,7 @@ def text_data(own: OwnData) -> Dataset:
     account = Account()
     names: dict[str, int] = {}
     sources = sources_of(own)
-    texts = [_read(source.path, level, names) for source in sources]
+    texts = [read_tokens(source.path, level, names) for source in sources]
     for source, text in zip(sources, texts, strict=True):
         account.say(f"{source.path}: {len(text):,} tokens")
     account.say(f"level: {level}{'' if own.level else ' (inferred)'}; {_ENDS[level]}")
@@ -77,8 +77,13 @@ _ENDS: Final = {
 }
 
 
-def _read(path: Path, level: str, names: dict[str, int]) -> np.ndarray:
-    """(tokens,) int32: the place in `names` of each token; new ones are added."""
+def read_tokens(path: Path, level: str, names: dict[str, int]) -> np.ndarray:
+    """(tokens,) int32: the place in `names` of each token; new ones are added.
+
+    Raises:
+        ValueError: The file is not UTF-8, or holds nothing but blanks.
+        OSError: It cannot be read.
+    """
     lines = (line for _, line in read_lines(path))
     if level == "character":
         text = "".join(f"{line}\n" for line in lines)

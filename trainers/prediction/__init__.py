@@ -14,10 +14,16 @@ from trainers.evaluation import ELEMENTS
 from trainers.export import load, read_preprocessing
 from trainers.model import SequenceModel
 from trainers.own_data.files import KINDS, kind_of
-from trainers.prediction.answers import ANSWERS, Answering, Columns, Outputs
+from trainers.prediction.answers import ANSWERS, Columns, Outputs, Posed
 from trainers.prediction.asked import Asked, Kept
 from trainers.prediction.benchmark_files import read_benchmark_file
-from trainers.prediction.own_files import read_archive, read_lines, read_sentences, read_table
+from trainers.prediction.own_files import (
+    read_archive,
+    read_lines,
+    read_sentences,
+    read_table,
+    read_text,
+)
 from trainers.prediction.series import read_series
 from trainers.tasks import Task
 
@@ -35,6 +41,7 @@ READERS: Final[dict[tuple[str, str], Reader]] = {
     ("tagging", "lines"): read_sentences,
     ("entity_tagging", "tags"): read_sentences,
     ("entity_tagging", "lines"): read_sentences,
+    ("language_modelling", "lines"): read_text,
     ("translation", "table"): read_table,
     ("translation", "lines"): read_lines,
 }
@@ -73,9 +80,10 @@ def predict(folder: str | Path, file: str | Path, *, trust: bool = False) -> Pre
         raise ValueError(f"{folder} is a model of {task.name}, which cannot be asked by a file")
     asked = _read(Path(file), kept)
     answering = ANSWERS[task.name]
-    columns = answering.table(_outputs(model, task, asked.sequences, answering), asked, kept)
+    columns = answering.table(_outputs(model, task, asked, kept), asked, kept)
+    unit = "characters" if kept["task"].get("level") == "character" else "words"
     notes = (
-        [f"{asked.unknown:,} of {asked.words:,} words are unknown to the model"]
+        [f"{asked.unknown:,} of {asked.words:,} {unit} are unknown to the model"]
         if asked.unknown
         else []
     )
@@ -89,7 +97,7 @@ def _read(path: Path, kept: Kept) -> Asked:
         raise ValueError("the model must be exported again: it was by an earlier version")
     task = kept["task"]["name"]
     reader = READERS[task, kept["kind"]]
-    if READERS.get((task, kind_of(path))) is not reader:
+    if READERS.get((task, kind_of(path, of_languages=task == "translation"))) is not reader:
         suffixes = [suffix for suffix, kind in KINDS.items() if READERS.get((task, kind)) is reader]
         raise ValueError(
             f"{path} must be a file of the kind that the model was trained on, with a name that "
@@ -98,15 +106,17 @@ def _read(path: Path, kept: Kept) -> Asked:
     return reader(path, kept)
 
 
-def _outputs(
-    model: SequenceModel, task: Task, sequences: Sequences, answering: Answering
-) -> Outputs:
+def _outputs(model: SequenceModel, task: Task, asked: Asked, kept: Kept) -> Outputs:
     """What the model says of each example, in their order."""
-    nothing = Sequences.from_array(np.zeros((len(sequences), 1), dtype=np.uint8))
-    split = DeviceSplit(Split(sequences, nothing), task, torch.device("cpu"))
+    nothing = Sequences.from_array(np.zeros((len(asked.sequences), 1), dtype=np.uint8))
+    split = DeviceSplit(Split(asked.sequences, nothing), task, torch.device("cpu"))
     size = max(model.backbone.output_size, task.widest)
     order = list(evaluation_order(split, size=size, elements=ELEMENTS["cpu"]))
     with torch.no_grad():
-        answers = [answer for part in order for answer in answering.of(model, split.batch(part))]
+        answers = [
+            answer
+            for part in order
+            for answer in ANSWERS[task.name].of(Posed(model, split.batch(part), kept))
+        ]
     places = torch.argsort(torch.cat(order)).tolist()
     return [answers[place] for place in places]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from torch import Tensor
 
 from trainers.batch import Batch
 from trainers.benchmarks.scaling import Scaler
@@ -19,6 +18,15 @@ Outputs = list[Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Posed:
+    """Some examples that are put to a model."""
+
+    model: SequenceModel
+    batch: Batch
+    kept: Kept
+
+
+@dataclass(frozen=True, slots=True)
 class Answering:
     """How the answers to one kind of task come about.
 
@@ -28,31 +36,36 @@ class Answering:
         text: The table as people and other programs read such answers, where there is such a form.
     """
 
-    of: Callable[[SequenceModel, Batch], Outputs]
+    of: Callable[[Posed], Outputs]
     table: Callable[[Outputs, Asked, Kept], Columns]
     text: Callable[[Columns], str] | None = None
 
 
-def whole(model: SequenceModel, batch: Batch) -> Outputs:
+def whole(posed: Posed) -> Outputs:
     """Outputs of the whole sequence, (outputs,) each, or (steps, outputs)."""
-    return list(_forward(model, batch).numpy())
+    return list(_forward(posed))
 
 
-def by_step(model: SequenceModel, batch: Batch) -> Outputs:
+def by_step(posed: Posed) -> Outputs:
     """Outputs of every real step, (time, outputs) each."""
-    lengths = batch.mask.sum(1).tolist()
-    outputs = _forward(model, batch).numpy()
-    return [example[:length] for example, length in zip(outputs, lengths, strict=True)]
+    lengths = posed.batch.mask.sum(1).tolist()
+    return [steps[:length] for steps, length in zip(_forward(posed), lengths, strict=True)]
 
 
-def decoded(beam_width: int) -> Callable[[SequenceModel, Batch], Outputs]:
-    """The labels of sequences with a length of their own, searched for so widely."""
-    return lambda model, batch: model.decode(batch.inputs, batch.mask, beam_width=beam_width)
+def decoded(posed: Posed) -> Outputs:
+    """Labels, found as in the test."""
+    batch, width = posed.batch, posed.kept["task"]["beam_width"]
+    return posed.model.decode(batch.inputs, batch.mask, beam_width=width)
 
 
-def _forward(model: SequenceModel, batch: Batch) -> Tensor:
-    outputs: Tensor = model(batch.inputs, batch.mask)
-    return outputs.float()
+def gone_on(posed: Posed) -> Outputs:
+    """How a language model goes on."""
+    return continued(posed.model, posed.batch)
+
+
+def _forward(posed: Posed) -> np.ndarray:
+    outputs: np.ndarray = posed.model(posed.batch.inputs, posed.batch.mask).float().numpy()
+    return outputs
 
 
 def classes(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
@@ -207,8 +220,8 @@ ANSWERS: Final[dict[str, Answering]] = {
     "regression": Answering(whole, numbers),
     "multilabel_frames": Answering(by_step, label_sets),
     "forecasting": Answering(whole, forecasts),
-    "ctc": Answering(decoded(1), sequences, lines("answer")),
-    "translation": Answering(decoded(5), sequences, lines("answer")),
-    "captioning": Answering(decoded(1), sequences, lines("answer")),
-    "language_modelling": Answering(continued, continuations, lines("continuation")),
+    "ctc": Answering(decoded, sequences, lines("answer")),
+    "translation": Answering(decoded, sequences, lines("answer")),
+    "captioning": Answering(decoded, sequences, lines("answer")),
+    "language_modelling": Answering(gone_on, continuations, lines("continuation")),
 }

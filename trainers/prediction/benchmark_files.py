@@ -8,7 +8,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from trainers.benchmarks.digit_strings import stacked
+from trainers.benchmarks.mel import log_mel, mel_filters
 from trainers.benchmarks.scaling import Scaler
+from trainers.benchmarks.speech import read_wave
 from trainers.benchmarks.vocabulary import UNKNOWN
 from trainers.dataset import Sequences
 from trainers.own_data import files
@@ -18,18 +21,21 @@ from trainers.prediction.asked import Asked, Kept, numbered
 from trainers.prediction.own_files import of_sentences, read_sentences
 
 JSON_LINES = (".jsonl", ".ndjson")
+WAVE = ".wav"
 SYMBOL = "(?s)."
 RARE = "<unk>"
 """What benchmarks of text have in place of rare words."""
 
 
 def read_benchmark_file(path: Path, kept: Kept) -> Asked:
-    """A sequence per line, as `{"inputs": ...}`; or text, where the benchmark is of text.
+    """A sequence per line, as `{"inputs": ...}`; or text, or a recording, as the benchmark is.
 
     Raises:
         ValueError: It is another kind of file, or something is wrong with a line.
         OSError: The file cannot be read.
     """
+    if "log_mel" in kept and files.suffix_of(path) == WAVE:
+        return _read_recording(path, kept)
     kind = files.kind_of(path)
     if files.suffix_of(path) in JSON_LINES:
         return _read_json(path, kept)
@@ -41,10 +47,19 @@ def read_benchmark_file(path: Path, kept: Kept) -> Asked:
         return read_sentences(path, kept)
     more = " or .txt, one text per line" if "words" in kept else ""
     more += " or CoNLL columns of words" if has_words else ""
+    more += " or .wav, a recording" if "log_mel" in kept else ""
     raise ValueError(
         f'{path} must be a .jsonl file, one {{"inputs": [...]}} per line{more}: the model was '
         f"trained on a shared benchmark"
     )
+
+
+def _read_recording(path: Path, kept: Kept) -> Asked:
+    files.check_there(path)
+    parts = kept["log_mel"]
+    filters = mel_filters(parts["bands"], parts["transform"], parts["rate"])
+    frames = log_mel(read_wave(path), filters, parts["window"], parts["hop"])
+    return _of_features([stacked(frames, kept.get("stacked_frames", 1))], kept)
 
 
 def _is_open(kept: Kept) -> bool:
@@ -97,8 +112,8 @@ def _features(place: str, row: Any, kept: Kept) -> np.ndarray:
     look_back = kept.get("look_back", 1)
     if len(values) < look_back:
         raise ValueError(
-            f"{place}: there must be at least {look_back} steps, the look-back that the model was "
-            f"trained with, got {len(values)}"
+            f"{place}: there must be at least {look_back} steps, as the model was trained with, "
+            f"got {len(values)}"
         )
     return values[order][-look_back if "look_back" in kept else 0 :]
 

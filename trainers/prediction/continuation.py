@@ -42,16 +42,19 @@ def continued(model: SequenceModel, batch: Batch) -> list[Continued]:
 
 
 def _continue(read: Read, text: Tensor, place: int) -> Continued:
-    parts = [read(part) for part in torch.split(text, PASSAGE)]
-    logits = torch.cat(parts)
-    nats = F.cross_entropy(logits[:-1], text[1:]).item() if len(text) > 1 else None
+    nats, last = 0.0, torch.empty(0)
+    for part in torch.split(text, PASSAGE):
+        logits = read(part)
+        foretold = torch.cat([last.view(-1, logits.shape[1]), logits[:-1]])
+        nats += F.cross_entropy(foretold, part[len(part) - len(foretold) :], reduction="sum").item()
+        last = logits[-1]
     random = generator(key(0, "continuation", place))
-    last, tokens = logits[-1], list[int]()
+    tokens: list[int] = []
     for _ in range(TOKENS):
         token = torch.multinomial(last.softmax(0), 1, generator=random)
         tokens.append(int(token))
         last = read(token)[-1]
-    return Continued(nats, tokens)
+    return Continued(nats / (len(text) - 1) if len(text) > 1 else None, tokens)
 
 
 def _reader(model: SequenceModel) -> Read:

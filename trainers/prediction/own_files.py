@@ -8,10 +8,12 @@ import numpy as np
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.ts_files import read_ts_series
 from trainers.benchmarks.vocabulary import Vocabulary
+from trainers.dataset import Sequences
 from trainers.own_data.batches import column_names
 from trainers.own_data.columns import Column, Texts
 from trainers.own_data.examples import SeriesExamples, encoded, words_of
-from trainers.own_data.files import check_text
+from trainers.own_data.files import check_text, open_text
+from trainers.own_data.plain_text import read_tokens
 from trainers.own_data.sequences import SequenceColumns
 from trainers.own_data.table import DATA, Rows, Source, read_rows
 from trainers.own_data.tag_files import read_words
@@ -95,6 +97,28 @@ def read_sentences(path: Path, kept: Kept) -> Asked:
         OSError: The file cannot be read.
     """
     return of_sentences(read_words(path, kept.get("columns", {}).get("text")), kept, "sentence")
+
+
+def read_text(path: Path, kept: Kept) -> Asked:
+    """The whole file as one text, in the tokens that a language model was trained on.
+
+    Raises:
+        ValueError: The file is not UTF-8, or holds nothing but blanks.
+        OSError: It cannot be read.
+    """
+    names: dict[str, int] = {}
+    tokens = read_tokens(path, kept["task"]["level"], names)
+    with open_text(path) as file:
+        ends_its_line = file.read().endswith(b"\n")
+    tokens = tokens if ends_its_line else tokens[:-1]  # it may go on in the line
+    known = Vocabulary(tuple(kept["vocabulary"]))
+    unknown = np.array([known.count_unknown([[name]]) for name in names])
+    return Asked(
+        sequences=Sequences.from_list([known.encode(list(names))[tokens]]),
+        keys=numbered(1),
+        unknown=int(unknown[tokens].sum()),
+        words=len(tokens),
+    )
 
 
 def of_texts(texts: Sequence[str], kept: Kept) -> Asked:

@@ -15,6 +15,7 @@ from trainers.tasks import LanguageModelling
 Answer = Callable[..., list[dict[str, str]]]
 Refused = Callable[..., str]
 Train = Callable[..., Any]
+Own = Callable[..., dict[str, Any]]
 Predict = Callable[..., int]
 WORDS = ["the", "dog", "runs", "<unk>", "<eos>"]
 
@@ -86,3 +87,33 @@ def test_a_model_without_a_state_reads_passages(train: Train, ask: Answer, tmp_p
     row = ask(model.folder, tmp_path / "asked.txt", "--trust")[0]
     assert len(row["continuation"].split()) == TOKENS
     assert float(row["nats_per_token"]) == pytest.approx(model.metrics["nats_per_token"], rel=0.1)
+
+
+@pytest.mark.parametrize("level", ["word", "character"])
+def test_a_file_of_ones_own_goes_on(
+    level: str,
+    train: Train,
+    own: Own,
+    ask: Answer,
+    predict: Predict,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = "the dog runs and the cat runs after the dog\n"
+    for name, count in (("train", 60), ("test", 9)):
+        (tmp_path / f"{name}.txt").write_text(count * line, "utf-8")
+    source = own("language_modelling", tmp_path / "train.txt", level=level)
+    model = train(tmp_path / "best", source | {"test": [str(tmp_path / "test.txt")]}, epochs=1)
+    (row,) = ask(model.folder, tmp_path / "test.txt")
+    nats = model.metrics["nats_per_token"]
+    assert float(row["nats_per_token"]) == pytest.approx(nats, rel=1e-4)
+    # a file that does not end its line goes on in it, and has a token less
+    tokens = []
+    for name, text in (("whole", f"{line}the dog\n"), ("open", f"{line}the dog")):
+        (tmp_path / f"{name}.txt").write_text(f"Xe {text}", "utf-8")
+        capsys.readouterr()
+        assert predict(model.folder, tmp_path / f"{name}.txt") == 0
+        words = capsys.readouterr().err.split()
+        assert words[0] == "1"  # Xe, or X
+        tokens.append(int(words[2]))
+    assert tokens[0] == tokens[1] + 1
