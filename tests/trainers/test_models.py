@@ -10,10 +10,6 @@ from trainers.models import MODELS
 from trainers.tasks import Classification, MultilabelFrames, Tagging, Task
 from trainers.tasks.task import embedding_size
 
-FUSES = {"tcn", "ssm"}
-"""Families that an array of trials can train with what torch can batch; the others wait for kernels
-of ours."""
-
 TASKS: dict[str, Task] = {
     "features, one class": Classification(classes=4, input_size=3),
     "tokens, one class": Classification(classes=4, vocabulary=11),
@@ -34,17 +30,10 @@ def inputs(task: Task, time: int = 7) -> torch.Tensor:
     return torch.randn(3, time, task.input_size, generator=generator)
 
 
-@pytest.mark.parametrize("check", [name for name in CHECKS if name != "fuses"])
+@pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("family", MODELS)
 def test_a_family_keeps_its_promises(family: str, check: str) -> None:
     assert try_check(check, MODELS[family]) == []
-
-
-@pytest.mark.parametrize("family", MODELS)
-def test_which_families_an_array_of_trials_can_train(family: str) -> None:
-    findings = try_check("fuses", MODELS[family])
-    assert all("as one of an array of trials" in finding.message for finding in findings)
-    assert (findings == []) == (family in FUSES)
 
 
 @pytest.mark.parametrize("family", MODELS)

@@ -1,7 +1,7 @@
 """The recurrences themselves, of one layer in one direction, over a whole sequence at once.
 
 Everything recurrent goes through here, so that one place decides which kernel runs. The kernels are
-torch's fused ones wherever torch has one.
+torch's fused ones wherever torch has one; under `torch.func.vmap` those of `members`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,10 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from trainers.models.members import register_rules
+
+register_rules()
 
 Hidden = tuple[Tensor, ...]
 """What a cell carries from step to step, (batch, hidden_size) each."""
