@@ -70,8 +70,8 @@ def _rule(step: Step, states: int) -> Callable[..., Any]:
         has_biases, num_layers, _dropout, _train, bidirectional, batch_first = how
         if (has_biases, num_layers, bidirectional, batch_first) != (True, 1, False, True):
             raise ValueError(
-                "a recurrence of several models at once must be of one layer in one direction, with "
-                "biases and the batch first"
+                "a recurrence of several models at once must be of one layer in one direction, "
+                "with biases and the batch first"
             )
 
         def members_first(tensor: Tensor, place: int | None) -> Tensor:
