@@ -1,6 +1,7 @@
 """A Ray session as a context manager: on this machine, or on a cluster by its address."""
 
 import logging
+import math
 import os
 import secrets
 import signal
@@ -42,11 +43,13 @@ class Session:
 
     Args:
         local: Whether Ray was started for this session and ends with it.
+        object_store_bytes: The smallest store of a node; what trials share must fit into each.
     """
 
     cpus: float
     gpus: float
     local: bool
+    object_store_bytes: float
 
 
 class CodePath(JobConfig):  # type: ignore[misc]  # Ray has no types
@@ -93,7 +96,9 @@ def connect(
         try:
             _start(address, code, {"num_cpus": cpus, "include_dashboard": False} if local else {})
             resources = ray.cluster_resources()
-            yield Session(resources.get("CPU", 0.0), resources.get("GPU", 0.0), local)
+            yield Session(
+                resources.get("CPU", 0.0), resources.get("GPU", 0.0), local, _smallest_store()
+            )
         finally:
             workers = workers_below(os.getpid())
             ray.shutdown()
@@ -165,6 +170,13 @@ def guard_token() -> None:
         file.chmod(0o600)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _smallest_store() -> float:
+    """In bytes; Ray states it node by node."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    stores = (float(node.get("object_store_memory", math.inf)) for node in nodes)
+    return min(stores, default=math.inf)
 
 
 def _start(address: str, code: Path, local_options: dict[str, Any]) -> None:

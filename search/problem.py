@@ -8,7 +8,7 @@ from search.motion.family import search_methods
 from search.motion.sizing import Measures, Sizing
 from search.motion.width import Width
 from search.study import COSTS, STATIC_COSTS, SearchSettings, Study
-from spaces import Config, SearchSpace, did_you_mean, narrow, searched
+from spaces import Config, SearchSpace, default, did_you_mean, narrow, searched
 from trainers.backbone import Backbone
 from trainers.catalog import family_source, family_space, load_family
 from trainers.data_source import account, load_data, usual_metric
@@ -78,6 +78,8 @@ class Problem:
                 raise ValueError(f"`space.{name}` must name a family of the study{hint}")
         usual = usual_metric(study.benchmark_name, study.benchmark_options)
         dataset = load_data(study.benchmark_name, study.benchmark_options)
+        for name, family in families.items():
+            check_serves(name, family, dataset)
         spaces = {
             name: narrowed_space(name, family, dataset, study.space)
             for name, family in families.items()
@@ -117,6 +119,24 @@ def _costs_matter(study: Study) -> bool:
     sizes = (study.search.match_parameters, study.search.max_parameters)
     limited = any(size is not None for size in sizes) or study.limits.given()
     return bool(limited) or any(name in STATIC_COSTS for name in study.search.objectives or ())
+
+
+def check_serves(name: str, family: type[Backbone], dataset: Dataset) -> None:
+    """Have a family say now what it cannot serve, and not trial after trial.
+
+    Raises:
+        ValueError: Its `space`, or a model of the default settings, refuses the task.
+    """
+    task = dataset.task
+    try:
+        space = family_space(family, task, len(dataset.train))
+        count_parameters(family, default(space), task)
+    except (ValueError, NotImplementedError) as error:
+        raise ValueError(
+            f"`families` must all serve the task, {task.name}"
+            f"{' (causal)' if task.causal else ''}, and {name} does not: "
+            f"{str(error) or type(error).__name__}"
+        ) from None
 
 
 def sizing(

@@ -1,5 +1,8 @@
 """Commands about benchmarks."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from search.commands.options import BenchmarkName, OutputFormat
@@ -12,11 +15,17 @@ def list_benchmarks(output_format: OutputFormat = "table") -> None:
     typer.echo(benchmarks_text(output_format), nl=False)
 
 
-def show_benchmark(name: BenchmarkName, output_format: OutputFormat = "table") -> None:
-    """All about one benchmark."""
+def show_benchmark(
+    name: BenchmarkName,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.html|.svg", help="Plot an example to this file.")
+    ] = None,
+    output_format: OutputFormat = "table",
+) -> None:
+    """All about one benchmark, with an example drawn as text."""
     from search.terminal.listing import benchmark_text
 
-    typer.echo(benchmark_text(name, output_format), nl=False)
+    typer.echo(benchmark_text(name, output_format, plot), nl=False)
 
 
 def fetch_benchmark(name: BenchmarkName) -> None:

@@ -33,6 +33,7 @@ class Block:
         words: Headings of the columns of words; the others hold numbers, aligned to the right.
         cells: Rows of text, as long as `headings`.
         notes: Sentences below the table.
+        spare: Headings of words that a narrow terminal leaves out, as it does numbers.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Block:
     words: frozenset[str]
     cells: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    spare: frozenset[str] = frozenset()
 
 
 def to_csv(rows: Sequence[Row], columns: Iterable[str]) -> str:
@@ -104,7 +106,7 @@ def _columns_that_fit(block: Block, width: int) -> list[int]:
     for place in reversed(places):
         if sum(widths[kept] for kept in shown) + 1 <= width:
             break
-        if block.headings[place] not in block.words and place > 0:
+        if block.headings[place] not in block.words - block.spare and place > 0:
             shown.remove(place)
     return shown
 

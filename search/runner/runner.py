@@ -84,11 +84,12 @@ def crew_of(study: Study, problem: Problem, session: Session) -> Crew:
     """Who carries the leases of a study, and how many at a time.
 
     Raises:
-        ValueError: The cluster does not hold a single trial.
+        ValueError: The cluster does not hold a single trial, or not the data set.
     """
     resources = study.resources
     gpus = _gpus(resources, session)
     description, arrays = problem.dataset.to_parts()
+    _check_store(sum(array.nbytes for array in arrays.values()), session.object_store_bytes)
     duty = Duty(
         description=description,
         sources=problem.sources,
@@ -217,6 +218,16 @@ class Journal:
     def record_abort(self, cause: str) -> None:
         """Write that Ray Tune gave up."""
         self.record({"event": "aborted", "cause": cause})
+
+
+def _check_store(needed: int, there: float) -> None:
+    """Refuse a data set that Ray could not share among the trials."""
+    if needed > there:
+        raise ValueError(
+            f"the data set's arrays must fit into Ray's object store, got {needed / 1e6:,.1f} MB "
+            f"of arrays and a store of {there / 1e6:,.1f} MB; give the machine more memory, or the "
+            f"study less data"
+        )
 
 
 def _gpus(resources: Resources, session: Session) -> float:

@@ -1,13 +1,17 @@
 """What there is to choose from: benchmarks, families, and what may vary in them."""
 
 import json
+import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from search.results.tables import Block, Row, to_json, to_terminal
+from search.terminal.example import check_plot, example_text, write_example
 from spaces import Choice, Float, Int, Node, OneOf, Repeat, SearchSpace
-from trainers.benchmarks import BENCHMARKS, cache_folder, find_benchmark
+from trainers.benchmarks import BENCHMARKS, Benchmark, cache_folder, find_benchmark, load_benchmark
 from trainers.catalog import family_space, load_family
 from trainers.models import MODELS
 from trainers.tasks import Classification
@@ -16,32 +20,68 @@ OutputFormat = Literal["table", "json"]
 
 EXAMPLES = 10_000
 """The size of the training split for which a space is shown."""
+SIZES: Final = re.compile(r"[\d,]+ / [\d,]+ / [\d,]*\d(?: [a-z]+)?")
+CUT: Final = 48
 
 
 def benchmarks_text(output_format: OutputFormat) -> str:
-    """All benchmarks, a row each."""
+    """All benchmarks, a row each; as a table with the long words cut."""
     cache = cache_folder()
-    rows = [
-        {
-            "benchmark": name,
-            "problem": kind.summary,
-            "task": kind.task,
-            "metric": kind.metric,
-            "download_bytes": kind.size_bytes(),
-            "present": kind.is_present(cache),
-        }
-        for name, kind in BENCHMARKS.items()
+    rows = [_benchmark_row(kind, cache) for kind in BENCHMARKS.values()]
+    if output_format == "json":
+        return to_json(rows)
+    cells = [
+        [
+            row["benchmark"],
+            row["task"],
+            row["metric"],
+            row["size"],
+            f"{row['download_bytes'] / 1e6:.1f} MB" if row["download_bytes"] else "none",
+            "yes" if row["present"] else "no",
+            textwrap.shorten(row["published"], CUT, placeholder=" ..."),
+            textwrap.shorten(row["licence"], CUT // 2, placeholder=" ..."),
+        ]
+        for row in rows
     ]
-    return _text("benchmarks", rows, output_format)
+    headings = ["benchmark", "task", "metric", "size", "download", "here", "published", "licence"]
+    words = frozenset({"benchmark", "task", "metric", "published", "licence"})
+    spare = frozenset({"published", "licence"})
+    notes = [
+        "Sizes are of train, valid and test.",
+        "In full, with sources: seqtune benchmarks show NAME, or --format json.",
+    ]
+    return to_terminal([Block("benchmarks", headings, words, cells, notes, spare)])
 
 
-def benchmark_text(name: str, output_format: OutputFormat) -> str:
-    """All about one benchmark.
+def _benchmark_row(kind: type[Benchmark], cache: Path) -> Row:
+    sizes = SIZES.search(kind.splits)
+    return {
+        "benchmark": kind.name,
+        "problem": kind.summary,
+        "task": kind.task,
+        "metric": kind.metric,
+        "size": sizes[0] if sizes else "",
+        "download_bytes": kind.size_bytes(),
+        "present": kind.is_present(cache),
+        "published": kind.published,
+        "licence": kind.licence,
+    }
+
+
+def benchmark_text(name: str, output_format: OutputFormat, plot: Path | None = None) -> str:
+    """All about one benchmark, and where its files are here, an example of it.
+
+    Args:
+        plot: Write the example to this file, too; its files are fetched if they are not here.
 
     Raises:
-        ValueError: There is no such benchmark.
+        ValueError: There is no such benchmark, or no such kind of plot.
+        OSError: A file cannot be had or written.
     """
     kind = type(find_benchmark(name))
+    if plot is not None:
+        check_plot(plot)
+        write_example(load_benchmark(name), plot)
     facts = {
         "benchmark": name,
         "problem": kind.summary,
@@ -56,7 +96,11 @@ def benchmark_text(name: str, output_format: OutputFormat) -> str:
     if output_format == "json":
         return json.dumps(facts, indent=2) + "\n"
     rows = [{"": key, name: _words(value)} for key, value in facts.items() if value]
-    return _text(name, rows, output_format)
+    if not kind.is_present(cache_folder()):
+        return (
+            f"{_text(name, rows, output_format)}For an example: seqtune benchmarks fetch {name}\n"
+        )
+    return f"{_text(name, rows, output_format)}{example_text(load_benchmark(name))}"
 
 
 def fetch_text(name: str) -> str:

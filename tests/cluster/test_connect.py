@@ -92,10 +92,14 @@ def test_a_signal_while_ray_starts_goes_to_whoever_handled_it_before(
     before = signal.signal(signal.SIGTERM, lambda signum, _: handled.append(signum))
     monkeypatch.setattr("ray.init", start)
     monkeypatch.setattr("ray.cluster_resources", dict)
+    stores = [(20.0, True), (10.0, True), (5.0, False)]
+    nodes = [{"Resources": {"object_store_memory": s}, "Alive": alive} for s, alive in stores]
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     try:
         with connect("local", code=ROOT) as session:
             assert session.cpus == 0
+            assert session.object_store_bytes == 10.0
         assert handled == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -4,18 +4,22 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from search.cli import main
+from search.results.tables import Block, to_terminal
 from search.runner.interruption import Interrupted
 from search.store.environment import installed_version
 from search.store.lock import WriterLock
 from search.store.store import LOCK, Store
 from search.study import Study
+from search.terminal.example import SHADES
+from trainers.benchmarks import BENCHMARKS
 
+LIST = ("benchmarks", "list")
 STUDY = """
 name = "music"
 families = ["gru", "tcn"]
@@ -359,6 +363,50 @@ def test_what_there_is_to_choose_from(seqtune: Run) -> None:
     assert shown["metric"] == "mse"
     assert shown["options"]["length"] > 0
     assert "no files to fetch" in seqtune("benchmarks", "fetch", "adding").out
+
+
+def test_the_list_of_benchmarks_says_all_of_them(seqtune: Run) -> None:
+    rows = {row["benchmark"]: row for row in json.loads(seqtune(*LIST, "--format", "json").out)}
+    assert set(rows) == set(BENCHMARKS)
+    assert all(row["size"] and row["licence"] and row["published"] for row in rows.values())
+    assert rows["ett_h1"]["size"] == "8,449 / 2,785 / 2,785 windows"
+    assert rows["adding"]["present"] is True
+    lines = seqtune(*LIST).out.splitlines()
+    (row,) = [line for line in lines if line.split()[:1] == ["jsb_chorales"]]
+    assert "229 / 76 / 77" in row
+    assert "8.10 nats per frame" in row
+    assert len(row) < 200
+
+
+def test_a_narrow_terminal_leaves_out_the_long_words() -> None:
+    block = Block("t", ["name", "words"], frozenset({"name", "words"}), [["a", "b " * 40]])
+    assert "b b" in to_terminal([block], width=30)
+    narrow = to_terminal([replace(block, spare=frozenset({"words"}))], width=30)
+    assert "b b" not in narrow
+    assert "In a wider terminal: words." in narrow
+
+
+def test_an_example_is_drawn_and_plotted(seqtune: Run, tmp_path: Path) -> None:
+    shown = seqtune("benchmarks", "show", "digits_rows", "--plot", "digit.svg").out
+    drawing = shown[shown.index("inputs: 8 steps of 8 features") :].splitlines()
+    assert set("".join(drawing[1:9])) == set(SHADES)
+    assert drawing[-1] in "0123456789"
+    assert "<svg" in (tmp_path / "digit.svg").read_text("utf-8")
+    assert "▁" in seqtune("benchmarks", "show", "mackey_glass", "--plot", "series.html").out
+    page = (tmp_path / "series.html").read_text("utf-8")
+    assert "Plotly.newPlot" in page
+    assert "mackey_glass, an example" in page
+    refused = seqtune("benchmarks", "show", "adding", "--plot", "adding.gif")
+    assert refused.code == 2
+    assert "must be a file that ends in .html or .svg, got adding.gif" in refused.err
+
+
+def test_an_example_of_files_that_are_not_here_waits_for_them(
+    seqtune: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEQTUNE_DATA", str(tmp_path / "nowhere"))
+    shown = seqtune("benchmarks", "show", "jsb_chorales")
+    assert shown.out.endswith("For an example: seqtune benchmarks fetch jsb_chorales\n")
 
 
 CONFIG = """

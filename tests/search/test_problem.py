@@ -9,6 +9,7 @@ import pytest
 
 from search.problem import Problem
 from search.runner.packages import ROOT, check_packages
+from search.runner.runner import run_study
 from search.study import Study
 from spaces import default, flatten
 from trainers.models import MODELS
@@ -93,3 +94,46 @@ def test_packages_from_elsewhere_are_refused(
     monkeypatch.delitem(sys.modules, "spaces")
     with pytest.raises(ValueError, match="the package 'spaces' must be seqtune's own"):
         check_packages()
+
+
+FORWARDS = """
+from trainers.models.recurrent import GRU
+
+
+class Both(GRU):
+    @classmethod
+    def space(cls, causal):
+        if causal:
+            raise ValueError("it reads backwards, too")
+        return super().space(causal)
+
+
+class Short(GRU):
+    def __init__(self, input_size, **settings):
+        if input_size > 9:
+            raise NotImplementedError
+        super().__init__(input_size, **settings)
+"""
+
+
+@pytest.mark.parametrize(
+    ("family", "benchmark", "message"),
+    [
+        (
+            "mine.py:Both",
+            "copy_memory",
+            r"serve the task, tagging \(causal\), and mine.py:Both does not: it reads backwards",
+        ),
+        ("mine.py:Short", "copy_memory", "mine.py:Short does not: NotImplementedError"),
+    ],
+)
+def test_a_family_that_cannot_serve_the_task_says_so_before_anything_begins(
+    family: str, benchmark: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(FORWARDS)
+    served = Problem.of(study([family], {}, "digits_rows"))
+    assert family in served.spaces
+    with pytest.raises(ValueError, match=message):
+        run_study(study(["gru", family], {}, benchmark), tmp_path / "results" / "tiny")
+    assert not (tmp_path / "results").exists()

@@ -1,11 +1,11 @@
-"""Benchmarks whose answers have a length of their own: facts of them, and every family on them."""
+"""Benchmarks whose answers have a length of their own: facts and floors of them."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from spaces import default, narrow
+from spaces import default
 from trainers.baselines import baselines
 from trainers.batching import DeviceData
 from trainers.benchmarks import load_benchmark
@@ -18,30 +18,8 @@ from trainers.tasks.ctc import steps_needed
 LoadOnce = Callable[[str], Dataset]
 
 
-def part(dataset: Dataset, train: int, held: int) -> Dataset:
-    """The first examples of each split."""
-    splits = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
-    few = {
-        name: split.select(np.arange(train if name == "train" else held))
-        for name, split in splits.items()
-    }
-    return Dataset(dataset.name, dataset.task, preprocessing={}, **few)
-
-
 def labels(split: Split) -> int:
     return int(split.targets.lengths.sum())
-
-
-@pytest.mark.parametrize("family", MODELS)
-@pytest.mark.parametrize("name", ["spoken_digits_ctc", "multi30k_de_en", "digits_spelled"])
-def test_every_family_trains_on_it(name: str, family: str, load_once: LoadOnce) -> None:
-    data = part(load_once(name), 8, 4)
-    space = family_space(MODELS[family], data.task, len(data.train))
-    config = default(narrow(space, {"training": {"batch_size": 4}}))
-    training = Training(MODELS[family], config, DeviceData(data), seed=0, epochs=1)
-    measured = training.run_epoch()
-    assert set(measured.valid) == {metric.name for metric in data.task.metrics}
-    assert np.isfinite(training.evaluate("test").example_losses).all()
 
 
 def test_strings_are_made_of_the_recordings_of_their_split(load_once: LoadOnce) -> None:

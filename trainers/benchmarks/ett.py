@@ -39,8 +39,8 @@ class ETTh1(Benchmark):
     task = "forecasting"
     metric = "mse"
     splits = (
-        "12 / 4 / 4 months of 30 days, later hours unused; the look-back of valid and test reaches "
-        "into the part before: 8,449 / 2,785 / 2,785 windows unless set"
+        "8,449 / 2,785 / 2,785 windows unless set, of 12 / 4 / 4 months of 30 days, later hours "
+        "unused; the look-back of valid and test reaches into the part before"
     )
     licence = "CC BY-ND 4.0 (ETDataset): verbatim copies only"
     published = (
