@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from trainers.batch import Batch
 from trainers.dataset import Dataset, Sequences, Split
 from trainers.tasks import (
+    AnomalyDetection,
     Classification,
     EntityTagging,
     Forecasting,
@@ -22,6 +23,7 @@ from trainers.tasks import (
 )
 from trainers.token_counts import Nats, counted_tokens
 from trainers.trivial_answers import trivial_answers
+from trainers.trivial_detectors import trivial_detectors
 
 # From a split to what a head would say of each of its target steps: (steps, size), or
 # (steps, 1, size) where a head speaks of every step; (examples, steps, size) where of several.
@@ -47,6 +49,8 @@ def baselines(dataset: Dataset) -> list[Baseline]:
     """
     if isinstance(dataset.task, LanguageModelling):
         return _token_baselines(dataset, dataset.task)
+    if isinstance(dataset.task, AnomalyDetection):
+        return [Baseline(*row) for row in trivial_detectors(dataset)]
     if isinstance(dataset.task, Transduction):
         return [
             Baseline(

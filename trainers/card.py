@@ -6,7 +6,7 @@ from typing import Any
 
 from trainers.data_source import OWN_DATA
 from trainers.recipe import Recipe
-from trainers.tasks import Metric, Task, Transduction
+from trainers.tasks import AnomalyDetection, Metric, Task, Transduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,7 @@ def card(
         warning=warning,
         use=_use(task),
         trust=", trust=True" if recipe.source else "",
-        trusted=" --trust" if recipe.source else "",
-        asked=OWN_FILE if benchmark == OWN_DATA else BENCHMARK_FILE,
+        asked=_asked(recipe, task),
         onnx="" if onnx is None else _onnx(onnx),
     )
 
@@ -95,6 +94,13 @@ def _epochs(recipe: Recipe) -> str:
     if recipe.patience is None:
         return f"{recipe.epochs} epochs"
     return f"at most {recipe.epochs} epochs, until {recipe.patience} in a row improved nothing"
+
+
+def _asked(recipe: Recipe, task: Task) -> str:
+    if isinstance(task, AnomalyDetection):
+        return ALARMS
+    kind = OWN_FILE if recipe.benchmark["name"] == OWN_DATA else BENCHMARK_FILE
+    return ASK.format(trusted=" --trust" if recipe.source else "", kind=kind)
 
 
 def _use(task: Task) -> str:
@@ -158,6 +164,14 @@ answers = model.decode(inputs, mask, beam_width={width})    # for each sequence 
 
 What the numbers stand for is in `preprocessing.json`. {how}
 """
+ASK = """```sh
+seqtune predict . FILE -o answers.csv{trusted}
+```
+
+{kind}"""
+ALARMS = """The model forecasts the next value at every step of a stream. Alarms are made of its
+errors by `trainers.tasks.anomalies.alarm`. Thresholds for them are no part of the model; they are
+fitted on the validation split whenever any is measured. `seqtune predict` does not serve it."""
 OWN_FILE = """`FILE` is of the kind that the model was trained on, with the same columns; answers
 need not be in it."""
 BENCHMARK_FILE = """`FILE` is `.jsonl`, a sequence per line: `{"inputs": [...]}`, its steps in the
@@ -209,10 +223,6 @@ the validation value again.
 
 ## How to ask it
 {warning}
-```sh
-seqtune predict . FILE -o answers.csv{trusted}
-```
-
 {asked}
 
 In Python:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainers.backbone import State, can_stream
 from trainers.batch import Batch
-from trainers.batching import DeviceSplit, StreamSplit, evaluation_order
+from trainers.batching import DeviceData, DeviceSplit, StreamSplit, evaluation_order
 from trainers.carrying import going_on, joined, read
 from trainers.device import is_out_of_memory
 from trainers.model import SequenceModel
@@ -67,6 +67,13 @@ def measure_split(
     return {
         name: torch.cat([part[name] for part in parts]).cpu().numpy()[places] for name in parts[0]
     }
+
+
+def fitted_task(model: SequenceModel, data: DeviceData) -> Task:
+    """The task with what it fits to this model on the validation split, and never on the test."""
+    if not data.task.fits_on_valid:
+        return data.task
+    return data.task.fitted(measure_split(model, data.valid, data.task, final=True))
 
 
 def _order(model: SequenceModel, split: DeviceSplit, task: Task) -> list[Tensor]:

@@ -40,6 +40,30 @@ class PerStep(nn.Module):
         return output
 
 
+class NextValue(PerStep):
+    """The next value of a stream at every step.
+
+    Args:
+        from_last_value: Forecasts are changes from the value at their step, the first feature.
+    """
+
+    def __init__(self, size: int, *, from_last_value: bool) -> None:
+        super().__init__(size, 1)
+        self.from_last_value = from_last_value
+
+    @staticmethod
+    def space() -> SearchSpace:
+        """Where forecasts begin."""
+        return SearchSpace({"from_last_value": Choice((True, False), default=True)})
+
+    def forward(  # type: ignore[override]  # it reads the inputs, too
+        self, y: Tensor, mask: Tensor, summary: Tensor, inputs: Tensor
+    ) -> Tensor:
+        """(batch, time, size), and inputs (batch, time, features) -> (batch, time, 1)."""
+        changes = super().forward(y, mask, summary)
+        return changes + inputs[..., :1] if self.from_last_value else changes
+
+
 class TiedPerStep(nn.Module):
     """Logits of every token at every step, with the weights that tokens are embedded by.
 

@@ -16,7 +16,7 @@ from trainers.backbone import Backbone
 from trainers.batching import DeviceData, epoch_order, training_examples
 from trainers.checkpoint import read_checkpoint, write_checkpoint
 from trainers.diagnostics import GradientWatch, ReachProbe, SaturationProbe, notes
-from trainers.evaluation import Evaluation, measure_split
+from trainers.evaluation import Evaluation, fitted_task, measure_split
 from trainers.gradients import Gradients
 from trainers.model import build_model
 from trainers.optim import OPTIMIZERS, average_weights, clip_scale
@@ -224,8 +224,8 @@ class Training:
             ValueError: There is no such split, or no best epoch yet.
         """
         start = perf_counter()
-        task = self._data.task
         with self._best_in_place() if best else self._averages_in_place():
+            task = fitted_task(self.model, self._data)
             examples = measure_split(self.model, self._data.split(split), task, final=True)
         losses = task.example_losses(examples, self.metric.name)
         return Evaluation(task.summarize(examples), losses, perf_counter() - start)

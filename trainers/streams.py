@@ -13,18 +13,18 @@ cannot carry a state."""
 
 
 def passages_of(streams: Sequence[np.ndarray], length: int = PASSAGE) -> Split:
-    """Passages of streams of tokens, (tokens,) each; at every step the next token is asked for.
+    """Passages of streams, (steps, ...) each; at every step the next one is asked for.
 
-    A passage that begins where the one before ends goes on with it. The last token of a stream is
+    A passage that begins where the one before ends goes on with it. The last step of a stream is
     no input, so that there is a gap between streams.
 
     Raises:
-        ValueError: A stream has no next token.
+        ValueError: A stream has no next step.
     """
     short = next((number for number, stream in enumerate(streams) if len(stream) < 2), None)
     if short is not None:
         raise ValueError(
-            f"a stream must have at least 2 tokens, got {len(streams[short])} in stream {short}"
+            f"a stream must have at least 2 steps, got {len(streams[short])} in stream {short}"
         )
     ends = np.cumsum([len(stream) for stream in streams])
     starts, lengths = [], []

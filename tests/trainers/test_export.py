@@ -2,9 +2,11 @@
 
 import json
 import tomllib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +18,7 @@ from trainers.catalog import family_space, load_family
 from trainers.dataset import Dataset
 from trainers.export import export, load
 from trainers.loop import Training
+from trainers.prediction import predict
 from trainers.recipe import Recipe, Source
 
 OWN = (Path(__file__).parents[2] / "examples" / "my_model.py").read_text("utf-8")
@@ -110,6 +113,29 @@ def test_a_loaded_decoder_gives_the_trained_answers(tmp_path: Path) -> None:
     assert "answers = model.decode(inputs, mask, beam_width=1)" in card
     assert "Validation and test decoded greedily." in card
     assert "outputs = model(" not in card
+
+
+def test_a_detector_of_anomalies_gives_the_trained_forecasts(
+    tmp_path: Path, load_once: Callable[[str], Dataset]
+) -> None:
+    whole, some = load_once("nab"), np.arange(4)
+    dataset = replace(
+        whole,
+        train=whole.train.select(some),
+        valid=whole.valid.select(some + 20),
+        test=whole.test.select(some),
+    )
+    training = exported(tmp_path / "best", recipe_of("gru", benchmark="nab"), dataset)
+    batch = DeviceData(dataset).test.batch(torch.from_numpy(some))
+    training.model.load_state_dict(training.best_weights())
+    with torch.no_grad():
+        expected = training.model.eval()(batch.inputs, batch.mask)
+        assert torch.equal(load(tmp_path / "best")(batch.inputs, batch.mask), expected)
+    card = (tmp_path / "best" / "README.md").read_text("utf-8")
+    assert "window_f1 on test, this model" in card
+    assert "seqtune predict . FILE" not in card
+    with pytest.raises(ValueError, match="anomaly_detection, which cannot be asked by a file"):
+        predict(tmp_path / "best", tmp_path / "any.jsonl")
 
 
 def test_what_is_no_decoder_does_not_decode(best: tuple[Path, Training]) -> None:

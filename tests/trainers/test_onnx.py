@@ -26,6 +26,7 @@ from trainers.onnx_parts import for_onnx
 from trainers.recipe import Recipe
 from trainers.tasks import (
     CTC,
+    AnomalyDetection,
     Captioning,
     Classification,
     Forecasting,
@@ -180,6 +181,14 @@ def test_forecasts_with_covariates_known_ahead() -> None:
     model = built("tcn", task, {"model": {"hidden_size": 16, "num_layers": 2}})
     models = converted(model, task)
     check_whole(models.whole, model, (1, 9), (3, 30), features=4)
+
+
+@pytest.mark.slow
+def test_the_next_values_of_a_stream() -> None:
+    model = built("gru", AnomalyDetection(), {"model": {"hidden_size": 16}})
+    models = converted(model, AnomalyDetection())
+    assert models.streaming is not None
+    check_whole(models.whole, model, (1, 9), (3, 30), features=1)
 
 
 def test_stand_ins_compute_the_same() -> None:

@@ -256,5 +256,5 @@ def test_an_epoch_reads_every_window_once_in_the_order_of_its_stream():
 
 
 def test_a_stream_without_a_next_token_is_refused():
-    with pytest.raises(ValueError, match="at least 2 tokens, got 1 in stream 1"):
+    with pytest.raises(ValueError, match="at least 2 steps, got 1 in stream 1"):
         passages_of([text(5), text(1)])

@@ -13,6 +13,7 @@ from trainers.batch import Batch
 from trainers.tasks import (
     CTC,
     TASKS,
+    AnomalyDetection,
     Captioning,
     Classification,
     EntityTagging,
@@ -35,6 +36,7 @@ EXAMPLES = {
     "multilabel_frames": MultilabelFrames(input_size=3, labels=4),
     "forecasting": Forecasting(input_size=3, channels=2, horizon=2),
     "language_modelling": LanguageModelling(vocabulary=4, level="character"),
+    "anomaly_detection": AnomalyDetection(),
     "ctc": CTC(input_size=3, classes=4),
     "translation": Translation(input_size=3, classes=4, longest=4),
     "captioning": Captioning(input_size=3, classes=4, longest=4),
@@ -59,6 +61,8 @@ def make_batch(task: Task, lengths: Tensor, random: torch.Generator) -> Batch:
         targets = torch.rand(*shape, 6, generator=random) + 0.1
     else:
         targets = torch.randint(0, 2, (*shape, 4), generator=random).float()
+    if task.name == "anomaly_detection":
+        targets[..., 3] = torch.arange(len(lengths))[:, None]  # every example is a stream
     inputs = torch.randn(len(lengths), TIME, 3, generator=random)
     return Batch(inputs, mask, targets, target_mask, torch.arange(len(lengths)))
 

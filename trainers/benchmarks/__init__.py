@@ -17,6 +17,7 @@ from trainers.benchmarks.images import MNISTPermuted, MNISTPixels
 from trainers.benchmarks.language import PTBCharacter, PTBWord
 from trainers.benchmarks.multi30k import Multi30kDeEn
 from trainers.benchmarks.music import JSBChorales, Nottingham
+from trainers.benchmarks.nab import NAB
 from trainers.benchmarks.speech import SpokenDigits
 from trainers.benchmarks.synthetic import Adding, CopyMemory, Parity
 from trainers.benchmarks.tagging import UDEnglishEWT
@@ -51,6 +52,7 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
         UDEnglishEWT,
         Multi30kDeEn,
         ETTh1,
+        NAB,
     )
 }
 

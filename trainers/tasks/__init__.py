@@ -5,6 +5,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from spaces import did_you_mean
+from trainers.tasks.anomaly_detection import AnomalyDetection
 from trainers.tasks.captioning import Captioning
 from trainers.tasks.classes import Classification, ClassTask, EntityTagging, Tagging
 from trainers.tasks.ctc import CTC
@@ -19,6 +20,7 @@ from trainers.tasks.translation import Translation
 __all__ = [
     "CTC",
     "TASKS",
+    "AnomalyDetection",
     "Captioning",
     "ClassTask",
     "Classification",
@@ -45,6 +47,7 @@ TASKS: dict[str, type[Task]] = {
         MultilabelFrames,
         Forecasting,
         LanguageModelling,
+        AnomalyDetection,
         CTC,
         Translation,
         Captioning,

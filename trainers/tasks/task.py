@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import torch
@@ -49,6 +49,7 @@ class Task(ABC):
     head_reads_inputs: ClassVar[bool] = False  # its head is given the inputs, too
     streams: ClassVar[bool] = False  # consecutive examples may be passages of one stream
     head_reads_targets: ClassVar[bool] = False  # and the targets, where outputs are asked for
+    fits_on_valid: ClassVar[bool] = False  # it has numbers of its own, see `fitted`
 
     input_size: int = 1
     vocabulary: int | None = None
@@ -150,6 +151,14 @@ class Task(ABC):
         ratio = scores.sum() / count.sum()
         values: np.ndarray = ratio + (scores - ratio * count) / count.mean()
         return -values if self.metric(metric).maximize else values
+
+    def fitted(self, examples: Mapping[str, np.ndarray]) -> Self:
+        """The task with what it fits to a model, such as thresholds; most have nothing to fit.
+
+        Args:
+            examples: From `measure`, of the validation split.
+        """
+        return self
 
     def metric(self, name: str | None = None) -> Metric:
         """The metric of that name; the first of the task without one.
