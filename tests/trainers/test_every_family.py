@@ -50,6 +50,7 @@ def shape(dataset: Dataset, batch: Batch) -> tuple[int, ...]:
         "tagging": lambda: (steps, task["classes"]),
         "multilabel_frames": lambda: (steps, task["labels"]),
         "language_modelling": lambda: (steps, task["vocabulary"]),
+        "anomaly_detection": lambda: (steps, 1),
         "forecasting": lambda: (task["horizon"], task["channels"]),
         "ctc": lambda: (steps, task["classes"] + 1),
         "translation": lambda: (batch.target_mask.shape[1], task["classes"]),

@@ -106,6 +106,11 @@ TABLE: dict[str, tuple[Counts, Counts, dict[str, float]]] = {
         (811_104, 267_360, 267_360),
         {"last value": 1.294, "seasonal naive": 0.5122},
     ),
+    "nab": (
+        (1_680, 546, 656),
+        (213_239, 68_945, 83_316),
+        {"last value": 4 / 17, "mean of the probation": 6 / 17},
+    ),
 }
 
 
