@@ -103,7 +103,10 @@ def test_wrong_requests_are_one_sentence(
 
 
 def test_ctrl_c_ends_it_quietly(folder: Path) -> None:
-    program = "from search.cli import main; main()"
+    program = (  # whoever runs the tests in the background has told them to ignore SIGINT
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from search.cli import main; main()"
+    )
     with subprocess.Popen(
         [sys.executable, "-u", "-c", program, "report", str(folder), "--serve", "--port", "0"],
         stdout=subprocess.PIPE,
