@@ -16,6 +16,7 @@ from trainers.dataset import Dataset
 from trainers.device import usual_device
 from trainers.dry_run import dry_run
 from trainers.size import count_parameters, latency_ms, state_bytes
+from trainers.sources import source_text
 from trainers.tasks import Metric, Task
 
 SECTIONS = ("model", "head", "training")
@@ -30,7 +31,7 @@ class Problem:
     Args:
         metric: The objective.
         families: The class of each family, by its name in the study.
-        sources: Source text of those families that are a user's own.
+        sources: Source text of those families that are a user's own, and of such a benchmark.
         spaces: What may vary in each family, narrowed as the study says.
         account: What was found in a user's own data, in lines.
         sizings: What holds the proposals of each family to the limits on parameters; empty where
@@ -72,12 +73,14 @@ class Problem:
         search_methods(study)
         texts = {name: (sources or {}).get(name) or family_source(name) for name in study.families}
         families = {name: load_family(name, text) for name, text in texts.items()}
+        place, options = study.benchmark_name, study.benchmark_options
+        texts[place] = (sources or {}).get(place) or source_text(place)
         for name in study.space:
             if name not in families and name not in SHARED:
                 hint = did_you_mean(name, {*families, *SHARED})
                 raise ValueError(f"`space.{name}` must name a family of the study{hint}")
-        usual = usual_metric(study.benchmark_name, study.benchmark_options)
-        dataset = load_data(study.benchmark_name, study.benchmark_options)
+        usual = usual_metric(place, options, texts[place])
+        dataset = load_data(place, options, texts[place])
         for name, family in families.items():
             check_serves(name, family, dataset)
         spaces = {
@@ -93,7 +96,7 @@ class Problem:
         own = {name: text for name, text in texts.items() if text is not None}
         metric = dataset.task.metric(study.metric or usual)
         check_objectives(study.search, metric.name)
-        said = account(study.benchmark_name, dataset)
+        said = account(place, dataset)
         return cls(dataset, metric, families, own, spaces, said, sizings)
 
 

@@ -11,8 +11,11 @@ OWN_DATA: Final = "own_data"
 """The benchmark's name where the data are a user's own; its options are the fields of `OwnData`."""
 
 
-def load_data(name: str, options: Mapping[str, Any]) -> Dataset:
+def load_data(name: str, options: Mapping[str, Any], source: str | None = None) -> Dataset:
     """The data set of that name.
+
+    Args:
+        source: The text of a benchmark of one's own, where it is already known.
 
     Raises:
         ValueError: There is no such benchmark or option, or the data are not what they should be.
@@ -20,16 +23,16 @@ def load_data(name: str, options: Mapping[str, Any]) -> Dataset:
     """
     if name == OWN_DATA:
         return load_own_data(OwnData.from_mapping(options))
-    return load_benchmark(name, options)
+    return load_benchmark(name, options, source=source)
 
 
-def usual_metric(name: str, options: Mapping[str, Any]) -> str | None:
+def usual_metric(name: str, options: Mapping[str, Any], source: str | None = None) -> str | None:
     """What judges a model there by default; None leaves it to the task.
 
     Raises:
         ValueError: There is no such benchmark or option.
     """
-    return None if name == OWN_DATA else find_benchmark(name, options).metric
+    return None if name == OWN_DATA else find_benchmark(name, options, source).metric
 
 
 def account(name: str, dataset: Dataset) -> list[str]:

@@ -109,16 +109,20 @@ def spaces(
 
 
 def check(
-    family: Annotated[str, typer.Argument(metavar="FILE.py:Class", help="Or a built-in family.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.py:Class", help="A family, or a benchmark; or a built-in one."
+        ),
+    ],
 ) -> None:
-    """Try on a family of your own everything that the built-in ones promise."""
-    from trainers.catalog import load_family
-    from trainers.checks import check_family
+    """Try on a family or a benchmark of your own everything that the built-in ones promise."""
+    from search.terminal.conformance import findings_of
 
-    findings = check_family(load_family(family))
+    findings = findings_of(name)
     for finding in findings:
         typer.echo(f"{'advice' if finding.advice else 'broken'}: {finding.message}")
     broken = sum(not finding.advice for finding in findings)
     if broken:
-        raise ValueError(f"{family} must keep every promise, it breaks {broken}")
-    typer.echo(f"{family} keeps every promise")
+        raise ValueError(f"{name} must keep every promise, it breaks {broken}")
+    typer.echo(f"{name} keeps every promise")

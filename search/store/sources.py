@@ -1,16 +1,16 @@
-"""The texts of a user's own families, kept in the study's directory as it began with them."""
+"""The texts of a user's own families and benchmark, kept in the study as it began with them."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from trainers.catalog import family_source
+from trainers.sources import source_text
 
 SOURCES = "sources.json"
 
 
 def store_sources(directory: Path, sources: Mapping[str, str]) -> None:
-    """Keep the texts, by family; without any there is no file.
+    """Keep the texts, by name; without any there is no file.
 
     Raises:
         OSError: The file cannot be written.
@@ -33,14 +33,14 @@ def unchanged_sources(directory: Path) -> dict[str, str]:
         ValueError: Such a file has changed; its new trials would not be comparable to the old.
     """
     sources = stored_sources(directory)
-    for family, text in sources.items():
+    for name, text in sources.items():
         try:
-            present = family_source(family)
+            present = source_text(name)
         except FileNotFoundError:
             continue  # the study has the text
         if present != text:
             raise ValueError(
-                f"the file of `{family}` must be as it was when the study began, and has changed; "
-                f"name the new one differently and add it with --add-family"
+                f"the file of `{name}` must be as it was when the study began, and has changed; "
+                f"name the new one differently, and add it with --add-family or begin a new study"
             )
     return sources

@@ -132,7 +132,8 @@ def _of_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """What a study is unless more is said."""
     limited = any(options[f"budget.{name}"] for name in ("trials_per_family", "seconds"))
     return {
-        "name": options["benchmark"] or Path(options["data.data"][0]).name.partition(".")[0],
+        "name": (options["benchmark"] or "").rpartition(":")[2]
+        or Path(options["data.data"][0]).name.partition(".")[0],
         "families": list(FAMILIES),
         "budget": {} if limited else {"trials_per_family": TRIALS_PER_FAMILY},
     }

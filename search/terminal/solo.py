@@ -15,6 +15,7 @@ from trainers.device import describe_devices, use_threads
 from trainers.export import check_folder, export
 from trainers.loop import Diverged, Measurement, Training
 from trainers.recipe import Recipe
+from trainers.sources import split_name
 
 Say = Callable[[str], object]
 
@@ -53,6 +54,8 @@ def train_alone(
         check_folder(output)
     family = load_family(recipe.family, recipe.source_text)
     name = str(recipe.benchmark["name"])
+    if split_name(name)[0] is not None and not trust:
+        raise ValueError(f"the file of {name} must be trusted before it is run: give --trust")
     dataset = load_data(name, recipe.options)
     for line in account(name, dataset):
         say(line)

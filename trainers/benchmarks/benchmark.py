@@ -33,8 +33,8 @@ class Benchmark(ABC):
     task: ClassVar[str]
     metric: ClassVar[str]
     splits: ClassVar[str]
-    licence: ClassVar[str]
-    published: ClassVar[str]
+    licence: ClassVar[str] = "not stated"
+    published: ClassVar[str] = "none known"
     files: ClassVar[tuple[RemoteFile, ...]] = ()
 
     @abstractmethod
