@@ -153,7 +153,7 @@ def _epochs(search: Search) -> list[Weakness]:
             last = "the last" if late == 1 else f"the last {late}"
             sentence = (
                 f"{place.family} was still improving when its training ended: {last} of {length} "
-                f"epochs brought {100 * share:.2g} % of its best trial's progress."
+                f"epochs brought {100 * share:.3g} % of its best trial's progress."
             )
             found.append(Weakness("epochs", sentence, place.family))
     return found

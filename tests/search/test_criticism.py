@@ -94,7 +94,7 @@ def test_families_stopped_while_they_improved(simulated_study: Simulated) -> Non
     (found,) = of_kind(folder, "epochs")
     assert found.family == "rnn"
     share = (18**-0.2 - 20**-0.2) / (1 - 20**-0.2)
-    assert f"the last 2 of 20 epochs brought {100 * share:.2g} % of" in found.sentence
+    assert f"the last 2 of 20 epochs brought {100 * share:.3g} % of" in found.sentence
 
 
 def test_searches_that_were_still_finding_better_trials(simulated_study: Simulated) -> None:
