@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trainers.benchmarks import Benchmark
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Classification
 
 

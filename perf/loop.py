@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spaces import Config, default
-from trainers.batching import DeviceData
 from trainers.catalog import family_space, load_family
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.model import build_model
 from trainers.tasks import Classification
+from trainers.training.loop import Training
 
 EXAMPLES, VALID, BATCH, FEATURES, CLASSES = 640, 64, 32, 8, 10
 

@@ -21,12 +21,12 @@ from typing import Any
 
 from search.store.environment import describe_environment
 from spaces import Config, default, narrow
-from trainers.batching import DeviceData
 from trainers.benchmarks import find_benchmark, load_benchmark
 from trainers.catalog import family_space, load_family
+from trainers.data.batching import DeviceData
 from trainers.device import describe_devices, use_threads
-from trainers.loop import Training
 from trainers.tasks import TASKS, Metric
+from trainers.training.loop import Training
 
 Line = dict[str, Any]
 """A finished run, as JSON."""

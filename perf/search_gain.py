@@ -22,9 +22,9 @@ from search.study import Study
 from search.trial import Trial
 from spaces import SearchSpace
 from trainers.backbone import Backbone
-from trainers.batching import DeviceData
+from trainers.data.batching import DeviceData
 from trainers.device import use_threads
-from trainers.loop import Diverged, Training
+from trainers.training.loop import Diverged, Training
 
 GENERATED_SIZE = {"spending": 3 * 24 * 27, "epochs": 27}
 DIGITS_SIZE = {"spending": 2 * 6 * 9, "epochs": 9}

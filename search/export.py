@@ -19,13 +19,13 @@ from search.study import Study
 from search.terminal.extras import load_extra
 from search.trial import State
 from spaces import did_you_mean
-from trainers.batching import DeviceData
 from trainers.behaviour import behaviour
-from trainers.card import Numbers, OnnxModels, OverSeeds
+from trainers.data.batching import DeviceData
 from trainers.export import export
-from trainers.loop import Training
+from trainers.export.card import Numbers, OnnxModels, OverSeeds
+from trainers.export.recipe import Recipe, Source
 from trainers.model import SequenceModel, build_model
-from trainers.recipe import Recipe, Source
+from trainers.training.loop import Training
 
 BEST = "best"
 
@@ -228,7 +228,7 @@ def _trained(trial: TrialSummary, study: Study, problem: Problem, checkpoint: Pa
 
 def _onnx(exported: Exported) -> OnnxModels:
     """The best weights as ONNX, tried on inputs of the validation split."""
-    module = load_extra("trainers.onnx_export", "onnx")
+    module = load_extra("trainers.export.onnx_export", "onnx")
     valid = DeviceData(exported.problem.dataset).valid
     models: OnnxModels = module.to_onnx(exported.model(), valid)
     return models

@@ -13,7 +13,7 @@ from search.problem import Problem
 from search.runner.retention import KEPT_PER_FAMILY
 from search.study import Study
 from spaces import Config, default, sample
-from trainers.dry_run import Cost, dry_run
+from trainers.training.dry_run import Cost, dry_run
 
 DRAWS = 9  # configurations of a family, of which the smallest, the middle and the largest are run
 

@@ -11,13 +11,13 @@ from search.study import COSTS, STATIC_COSTS, SearchSettings, Study
 from spaces import Config, SearchSpace, default, did_you_mean, narrow, searched
 from trainers.backbone import Backbone
 from trainers.catalog import family_source, family_space, load_family
+from trainers.data.dataset import Dataset
 from trainers.data_source import account, load_data, usual_metric
-from trainers.dataset import Dataset
 from trainers.device import usual_device
-from trainers.dry_run import dry_run
 from trainers.size import count_parameters, latency_ms, state_bytes
 from trainers.sources import source_text
 from trainers.tasks import Metric, Task
+from trainers.training.dry_run import dry_run
 
 SECTIONS = ("model", "head", "training")
 SHARED = ("head", "training")

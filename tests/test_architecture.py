@@ -130,7 +130,7 @@ def imports_inside_functions(source: str) -> list[int]:
         ("search/store/store.py", "import ray.tune"),
         ("search/samplers/evolution.py", "import optuna"),
         ("search/runner/desk.py", "import ray"),
-        ("trainers/loop.py", "def f():\n    import ray"),
+        ("trainers/training/loop.py", "def f():\n    import ray"),
     ],
 )
 def test_the_rule_catches(where: str, source: str) -> None:

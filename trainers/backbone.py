@@ -16,8 +16,8 @@ class Backbone(nn.Module, ABC):
 
     A subclass declares its search space, takes the space's keys as keyword arguments, and says in
     `reference` where it comes from. Sequences are padded at the end. What a backbone promises, and
-    `trainers.checks` tries, is that padding and neighbours in the batch change nothing, that
-    outputs at padding are 0, and that a causal one looks at no later input.
+    `trainers.conformance.checks` tries, is that padding and neighbours in the batch change nothing,
+    that outputs at padding are 0, and that a causal one looks at no later input.
 
     `forward` branches on no tensor's value and draws no random numbers but through `Dropout`, so
     that several trials of one shape can be trained as one.

@@ -5,11 +5,11 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from trainers.batch import Batch
-from trainers.batching import DeviceSplit
-from trainers.carrying import read
+from trainers.data.batch import Batch
+from trainers.data.batching import DeviceSplit
 from trainers.model import SequenceModel
 from trainers.tasks import Task
+from trainers.training.carrying import read
 
 MOST_UNITS: Final = 48
 MOST_COLUMNS: Final = 200

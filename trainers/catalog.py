@@ -5,9 +5,9 @@ import sys
 from spaces import Choice, SearchSpace, did_you_mean
 from trainers.backbone import Backbone
 from trainers.models import MODELS
-from trainers.optim import training_space
 from trainers.sources import load_class, source_text, split_name
 from trainers.tasks import Task
+from trainers.training.optim import training_space
 
 
 def load_family(name: str, source: str | None = None) -> type[Backbone]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from trainers.benchmarks import find_benchmark, load_benchmark
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.own_data import OwnData, describe, load_own_data
 
 OWN_DATA: Final = "own_data"

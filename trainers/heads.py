@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spaces import Choice, Int, SearchSpace
-from trainers.ctc import beam_labels, greedy_labels
+from trainers.decoding.ctc import beam_labels, greedy_labels
 
 
 class Decoding(nn.Module, ABC):

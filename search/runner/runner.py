@@ -26,8 +26,8 @@ from search.store.sources import store_sources, unchanged_sources
 from search.store.store import CHECKPOINTS, Store, checkpoint_path
 from search.study import Resources, Study
 from search.trial import State
-from trainers.baselines import baseline
 from trainers.device import describe_devices
+from trainers.trivial.baselines import baseline
 
 
 @dataclass(frozen=True, slots=True)

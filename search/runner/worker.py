@@ -14,13 +14,13 @@ from search.runner.message import Message, failure
 from search.runner.packages import check_packages
 from search.store.example_losses import write_losses
 from search.trial import Lease, Outcome
-from trainers.batching import DeviceData
 from trainers.catalog import load_family
-from trainers.checkpoint import UnusableCheckpointError
-from trainers.dataset import Dataset
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset
 from trainers.device import free_memory, is_out_of_memory, use_threads
-from trainers.loop import Diverged, Training
 from trainers.size import streaming_costs
+from trainers.training.checkpoint import UnusableCheckpointError
+from trainers.training.loop import Diverged, Training
 
 REPORT_SECONDS = 0.5  # short epochs are reported together, so that a worker reports twice a second
 

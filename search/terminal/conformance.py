@@ -3,7 +3,7 @@
 from trainers.benchmarks import BENCHMARKS, Benchmark, benchmark_class, cache_folder
 from trainers.benchmarks.checks import check_benchmark
 from trainers.catalog import load_family
-from trainers.checks import Finding, check_family
+from trainers.conformance.checks import Finding, check_family
 from trainers.sources import classes, source_text, split_name
 
 

@@ -12,7 +12,7 @@ import plotly.io
 from rich.console import Console
 from rich.text import Text
 
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 
 COLUMNS: Final = 72
 ROWS: Final = 24

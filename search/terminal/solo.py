@@ -7,15 +7,15 @@ from typing import Any
 
 from search.results.cells import number
 from search.store.environment import describe_environment
-from trainers.batching import DeviceData
-from trainers.card import Numbers
 from trainers.catalog import family_space, load_family
+from trainers.data.batching import DeviceData
 from trainers.data_source import OWN_DATA, account, load_data
 from trainers.device import describe_devices, use_threads
-from trainers.export import check_folder, export
-from trainers.loop import Diverged, Measurement, Training
-from trainers.recipe import Recipe
+from trainers.export.card import Numbers
+from trainers.export.folder import check_folder, export
+from trainers.export.recipe import Recipe
 from trainers.sources import split_name
+from trainers.training.loop import Diverged, Measurement, Training
 
 Say = Callable[[str], object]
 

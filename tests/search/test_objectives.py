@@ -25,7 +25,7 @@ from search.study import SearchSettings, Study
 from search.trial import State
 from spaces import Config, Float, Int, OneOf, SearchSpace, default, sample
 from trainers.catalog import family_space
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.model import build_model
 from trainers.models import MODELS
 from trainers.size import latency_ms, state_bytes

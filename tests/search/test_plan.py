@@ -11,7 +11,7 @@ from search.plan import Plan
 from search.results.index import summarize
 from search.results.planned import against_plan, plan_path
 from search.study import Study
-from trainers.dry_run import Cost
+from trainers.training.dry_run import Cost
 
 
 def shapes(*epoch_seconds: float) -> tuple[Cost, ...]:

@@ -15,11 +15,11 @@ from search.motion.width import Width
 from search.problem import Problem, measures, narrowed_space, width_of
 from search.study import SearchSettings, Study
 from spaces import Choice, Config, Float, Int, SearchSpace, contains, default, flatten, sample
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.model import build_model
 from trainers.models import MODELS
 from trainers.size import count_parameters
-from trainers.weights import Weights
+from trainers.training.weights import Weights
 
 TARGETS = {"jsb_chorales": 300_000, "digits_pixels": 60_000}
 DRAWS = 50

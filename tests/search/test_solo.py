@@ -8,7 +8,7 @@ import torch
 
 from search.cli import main
 from trainers.export import load
-from trainers.recipe import Recipe
+from trainers.export.recipe import Recipe
 
 CONFIG = """\
 seed = 1

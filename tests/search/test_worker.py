@@ -14,7 +14,7 @@ from search.store.example_losses import losses_path, read_losses
 from search.study import Study
 from search.trial import Lease, Trial
 from spaces import default
-from trainers.loop import Diverged, Training
+from trainers.training.loop import Diverged, Training
 
 EPOCHS = 5
 

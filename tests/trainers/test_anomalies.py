@@ -9,14 +9,11 @@ import pytest
 import torch
 
 from spaces import smallest
-from trainers.baselines import baselines
-from trainers.batching import DeviceData
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.evaluation import measure_split
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Sequences, Split
+from trainers.data.streams import passages_of
 from trainers.models import MODELS
-from trainers.streams import passages_of
 from trainers.tasks import AnomalyDetection, task_from_json
 from trainers.tasks.anomalies import (
     NEVER,
@@ -30,6 +27,9 @@ from trainers.tasks.anomalies import (
     window_shares,
 )
 from trainers.tasks.nab_score import PROFILES, worth
+from trainers.training.evaluation import measure_split
+from trainers.training.loop import Training
+from trainers.trivial.baselines import baselines
 
 STANDARD = PROFILES["nab_standard"]
 PASSAGE = 5

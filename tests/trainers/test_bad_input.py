@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from spaces import default
-from trainers.batching import DeviceData, epoch_order
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.loop import Training
+from trainers.data.batching import DeviceData, epoch_order
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.model import check_inputs
 from trainers.models import MODELS
 from trainers.models.self_attention import SelfAttention
 from trainers.tasks import Regression
+from trainers.training.loop import Training
 
 ONE = Sequences.from_array(np.zeros((1, 1, 1), dtype=np.float32))
 

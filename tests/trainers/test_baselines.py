@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from trainers.baselines import baseline, baselines
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Classification, MultilabelFrames, Regression, Tagging, Task
+from trainers.trivial.baselines import baseline, baselines
 
 
 def dataset(task: Task, train: Split, test: Split) -> Dataset:

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.batching import DeviceData, DeviceSplit, epoch_order, evaluation_order
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.batching import DeviceData, DeviceSplit, epoch_order, evaluation_order
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Classification, MultilabelFrames, Regression, Tagging, Task
 
 CPU = torch.device("cpu")

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from spaces import default, narrow
-from trainers.batching import DeviceData
 from trainers.behaviour import MOST_COLUMNS, MOST_UNITS, behaviour
 from trainers.benchmarks import load_benchmark
 from trainers.catalog import family_space, load_family
+from trainers.data.batching import DeviceData
 from trainers.model import SequenceModel, build_model
 
 

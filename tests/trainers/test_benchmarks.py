@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainers.baselines import baseline
 from trainers.benchmarks import BENCHMARKS, find_benchmark, load_benchmark
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import TASKS, Transduction
+from trainers.trivial.baselines import baseline
 
 CacheOf = Callable[[str], Path]
 

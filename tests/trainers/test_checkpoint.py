@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from spaces import Config, Int, Node, SearchSpace, build, default
 from trainers.backbone import Backbone
-from trainers.batching import DeviceData
 from trainers.catalog import family_space
-from trainers.checkpoint import UnusableCheckpointError, read_checkpoint, write_checkpoint
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.loop import Measurement, Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.models import MODELS
-from trainers.optim import OPTIMIZERS
-from trainers.schedules import SCHEDULES
 from trainers.tasks import Classification
+from trainers.training.checkpoint import UnusableCheckpointError, read_checkpoint, write_checkpoint
+from trainers.training.loop import Measurement, Training
+from trainers.training.optim import OPTIMIZERS
+from trainers.training.schedules import SCHEDULES
 
 CPU = torch.device("cpu")
 EPOCHS = 4

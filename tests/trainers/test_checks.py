@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spaces import Choice, Float, Int, SearchSpace
 from trainers.backbone import Backbone, State
-from trainers.checks import CHECKS, Finding, check_family, try_check
+from trainers.conformance.checks import CHECKS, Finding, check_family, try_check
 from trainers.models.layers import zero_padding
 
 

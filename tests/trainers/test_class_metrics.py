@@ -15,19 +15,19 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
 from spaces import contains, default
-from trainers.baselines import baselines
-from trainers.batch import Batch
-from trainers.batching import DeviceData
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.gradients import Gradients
-from trainers.loop import Training
+from trainers.data.batch import Batch
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.model import build_model
 from trainers.models import MODELS
-from trainers.optim import training_space
 from trainers.tasks import Classification, EntityTagging, Regression, Tagging, Task
 from trainers.tasks.entities import are_bio
-from trainers.weights import Weights
+from trainers.training.gradients import Gradients
+from trainers.training.loop import Training
+from trainers.training.optim import training_space
+from trainers.training.weights import Weights
+from trainers.trivial.baselines import baselines
 
 TAGS = ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")
 

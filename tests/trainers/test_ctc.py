@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import default, narrow
-from trainers.baselines import baselines
-from trainers.batching import DeviceData
 from trainers.catalog import family_space
-from trainers.ctc import beam_labels, ctc_losses, greedy_labels
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Sequences, Split
+from trainers.decoding.ctc import beam_labels, ctc_losses, greedy_labels
 from trainers.models import MODELS
 from trainers.tasks import CTC
 from trainers.tasks.ctc import steps_needed
 from trainers.tasks.edits import edit_distance
+from trainers.training.loop import Training
+from trainers.trivial.baselines import baselines
 
 LABELS, BLANK = 2, 2
 

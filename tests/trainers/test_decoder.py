@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from spaces import default, narrow
-from trainers.beam_search import beam_search
-from trainers.decoder import Attention, Decoder
+from trainers.decoding.beam_search import beam_search
+from trainers.decoding.decoder import Attention, Decoder
 from trainers.models.layers import set_dropout_step
 
 SIZE, CLASSES, LONGEST = 5, 4, 4

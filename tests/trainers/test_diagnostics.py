@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 from spaces import Config, SearchSpace, default
 from trainers.backbone import Backbone
-from trainers.batching import DeviceData
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.diagnostics import GradientWatch, ReachProbe, SaturationProbe, notes
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.heads import PerStep
-from trainers.loop import Diverged, Training
 from trainers.models import MODELS
 from trainers.tasks import Regression
-from trainers.weights import Weights
+from trainers.training.diagnostics import GradientWatch, ReachProbe, SaturationProbe, notes
+from trainers.training.loop import Diverged, Training
+from trainers.training.weights import Weights
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from trainers.benchmarks.digits import DigitsRows
 from trainers.benchmarks.download import RemoteFile, cache_folder, fetch_all
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 
 CONTENT = bytes(range(256)) * 4_000  # larger than one chunk
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

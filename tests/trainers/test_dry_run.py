@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from spaces import default
-from trainers.batching import DeviceData
 from trainers.catalog import family_space
-from trainers.dataset import Dataset
-from trainers.dry_run import Kept, dry_run
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset
 from trainers.models import MODELS
+from trainers.training.dry_run import Kept, dry_run
+from trainers.training.loop import Training
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_windows_of_a_stream_are_as_long_as_in_training(
         slivers.append(dataset)
         return DeviceData(dataset, device)
 
-    monkeypatch.setattr("trainers.dry_run.DeviceData", seen)
+    monkeypatch.setattr("trainers.training.dry_run.DeviceData", seen)
     config = config_of("gru", text, batch_size=16, bptt_steps=200)
     cost = dry_run(MODELS["gru"], config, text, device="cpu")
     (sliver,) = slivers

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from trainers.baselines import baselines
 from trainers.benchmarks import find_benchmark, load_benchmark
 from trainers.benchmarks.ett import read_hours
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
+from trainers.trivial.baselines import baselines
 
 CacheOf = Callable[[str], Path]
 LoadOnce = Callable[[str], Dataset]

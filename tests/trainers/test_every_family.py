@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from spaces import smallest
-from trainers.batch import Batch
-from trainers.batching import DeviceData
 from trainers.benchmarks import BENCHMARKS
-from trainers.carrying import read
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.loop import Training
+from trainers.data.batch import Batch
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.models import MODELS
 from trainers.tasks import TASKS
+from trainers.training.carrying import read
+from trainers.training.loop import Training
 
 LoadOnce = Callable[[str], Dataset]
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from spaces import default, narrow
-from trainers.batching import DeviceData
 from trainers.benchmarks import load_benchmark
-from trainers.card import Numbers, OverSeeds
 from trainers.catalog import family_space, load_family
-from trainers.dataset import Dataset
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset
 from trainers.export import export, load
-from trainers.loop import Training
+from trainers.export.card import Numbers, OverSeeds
+from trainers.export.recipe import Recipe, Source
 from trainers.prediction import predict
-from trainers.recipe import Recipe, Source
+from trainers.training.loop import Training
 
 OWN = (Path(__file__).parents[2] / "examples" / "my_model.py").read_text("utf-8")
 ENVIRONMENT = {"seqtune": "0.1.0", "libraries": {"torch": torch.__version__}, "commit": None}

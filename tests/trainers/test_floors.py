@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from trainers.baselines import baselines
 from trainers.benchmarks import BENCHMARKS
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
+from trainers.trivial.baselines import baselines
 
 Counts = tuple[int, int, int]
 DIGITS = (1_076, 362, 359)

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaces import default
-from trainers.baselines import baselines
-from trainers.batching import DeviceData
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.windows import Series, Yardstick, cut_windows
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Split
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Split
 from trainers.model import SequenceModel, build_model
 from trainers.models import MODELS
 from trainers.tasks import Forecasting, task_from_json
+from trainers.training.loop import Training
+from trainers.trivial.baselines import baselines
 
 LOOK_BACK, HORIZON = 6, 3
 
@@ -224,7 +224,7 @@ def test_a_season_beyond_the_look_back_is_no_baseline() -> None:
 def test_baselines_are_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = dataset_of(random_series())
     whole = baselines(dataset)
-    monkeypatch.setattr("trainers.baselines.STEPS_AT_ONCE", 2 * HORIZON)
+    monkeypatch.setattr("trainers.trivial.baselines.STEPS_AT_ONCE", 2 * HORIZON)
     for row, again in zip(whole, baselines(dataset), strict=True):
         assert again.test == pytest.approx(row.test, rel=1e-12)
 

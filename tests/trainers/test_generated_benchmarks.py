@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.integrate import OdeSolution, solve_ivp
 
-from trainers.baselines import baseline, baselines
 from trainers.benchmarks import load_benchmark
 from trainers.benchmarks.chaos import mackey_glass
 from trainers.benchmarks.grammar import END, REBER, SYMBOLS
-from trainers.dataset import Dataset, Sequences
+from trainers.data.dataset import Dataset, Sequences
+from trainers.trivial.baselines import baseline, baselines
 
 
 def counts(dataset: Dataset) -> list[int]:

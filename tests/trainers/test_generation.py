@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from spaces import Config, default
-from trainers.batching import DeviceData
 from trainers.catalog import family_space
-from trainers.dataset import Dataset
-from trainers.generation import generate
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset
+from trainers.data.streams import passages_of
+from trainers.decoding.generation import generate
 from trainers.model import SequenceModel, build_model
 from trainers.models import MODELS
-from trainers.streams import passages_of
 from trainers.tasks import Classification, LanguageModelling, MultilabelFrames, Tagging, Task
+from trainers.training.loop import Training
 
 TEXT = LanguageModelling(vocabulary=5, level="character")
 MUSIC = MultilabelFrames(input_size=4, labels=4)

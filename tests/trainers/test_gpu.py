@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from spaces import Config, default
-from trainers import evaluation, gradients
 from trainers.backbone import Backbone
-from trainers.batching import DeviceData
 from trainers.catalog import family_space
-from trainers.checks import check_family
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.conformance.checks import check_family
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.device import full_precision
-from trainers.evaluation import precision
-from trainers.loop import Training
 from trainers.models import MODELS
 from trainers.randomness import torch_randomness
 from trainers.tasks import Classification
+from trainers.training import evaluation, gradients
+from trainers.training.evaluation import precision
+from trainers.training.loop import Training
 
 GPU = pytest.param(
     "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from spaces import default
-from trainers.batching import DeviceData
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.diagnostics import BINS, ReachProbe, notes
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.models import MODELS
 from trainers.tasks import Regression, Tagging
+from trainers.training.diagnostics import BINS, ReachProbe, notes
+from trainers.training.loop import Training
 
 
 def data(steps: int, *, ragged: bool = False) -> DeviceData:

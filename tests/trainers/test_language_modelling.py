@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from spaces import Config, default
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.model import SequenceModel, build_model
 from trainers.models import MODELS
 from trainers.tasks import LanguageModelling
-from trainers.weights import Weights
+from trainers.training.weights import Weights
 
 TOKENS = 11
 

@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 from spaces import Config, Int, SearchSpace, build, default
 from trainers.backbone import Backbone
-from trainers.batching import DeviceData, epoch_order
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.evaluation import ELEMENTS
-from trainers.gradients import Gradients
-from trainers.loop import Training
+from trainers.data.batching import DeviceData, epoch_order
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.model import build_model
 from trainers.models import MODELS
 from trainers.models.layers import Dropout
-from trainers.optim import training_space
 from trainers.tasks import Classification, MultilabelFrames, Regression, Tagging, Task
-from trainers.weights import Weights
+from trainers.training.evaluation import ELEMENTS
+from trainers.training.gradients import Gradients
+from trainers.training.loop import Training
+from trainers.training.optim import training_space
+from trainers.training.weights import Weights
 
 FEATURES = 2
 TASKS = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spaces import Config, default
-from trainers.checks import CHECKS, try_check
+from trainers.conformance.checks import CHECKS, try_check
 from trainers.model import build_model, check_inputs
 from trainers.models import MODELS
 from trainers.tasks import Classification, MultilabelFrames, Tagging, Task

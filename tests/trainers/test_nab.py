@@ -9,16 +9,16 @@ import pytest
 from scipy.special import ndtr
 
 from spaces import smallest
-from trainers.baselines import baselines
-from trainers.batching import DeviceData
 from trainers.benchmarks.nab import read_stream, read_streams
 from trainers.catalog import family_space
-from trainers.dataset import Dataset
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset
 from trainers.models import MODELS
 from trainers.tasks import AnomalyDetection
 from trainers.tasks.anomalies import best_for_profile, nab_shares, watch
 from trainers.tasks.nab_score import PROFILES
+from trainers.training.loop import Training
+from trainers.trivial.baselines import baselines
 
 CacheOf = Callable[[str], Path]
 LoadOnce = Callable[[str], Dataset]

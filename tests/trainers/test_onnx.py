@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 
 from spaces import SearchSpace, default, narrow
-from trainers import onnx_export
-from trainers.batching import DeviceData
-from trainers.card import Numbers, OnnxModels
 from trainers.catalog import family_space, load_family
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.export import ONNX_FILE, STREAMING_FILE, export
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Sequences, Split
+from trainers.export import onnx_export
+from trainers.export.card import Numbers, OnnxModels
+from trainers.export.folder import ONNX_FILE, STREAMING_FILE, export
+from trainers.export.onnx_export import to_onnx
+from trainers.export.onnx_parts import for_onnx
+from trainers.export.recipe import Recipe
 from trainers.model import SequenceModel, build_model
 from trainers.models.s4d import S4D
 from trainers.models.self_attention import SelfAttention
 from trainers.models.stack import MIXERS
-from trainers.onnx_export import to_onnx
-from trainers.onnx_parts import for_onnx
-from trainers.recipe import Recipe
 from trainers.tasks import (
     CTC,
     AnomalyDetection,

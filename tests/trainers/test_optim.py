@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler, swa_utils
 
 from spaces import default, sample
-from trainers.optim import OPTIMIZERS, average_weights, clip_scale, training_space
-from trainers.schedules import SCHEDULES, Progress
 from trainers.tasks import Classification, Regression
-from trainers.weights import ALIGNMENT, Weights
+from trainers.training.optim import OPTIMIZERS, average_weights, clip_scale, training_space
+from trainers.training.schedules import SCHEDULES, Progress
+from trainers.training.weights import ALIGNMENT, Weights
 
 SIZE, STEPS = 12, 60
 SETTINGS = {

@@ -12,14 +12,14 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 from spaces import smallest
-from trainers.baselines import baseline, baselines
-from trainers.batching import DeviceData
 from trainers.benchmarks import load_benchmark
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Split
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Split
 from trainers.models import MODELS
 from trainers.own_data import OwnData, describe, load_own_data
+from trainers.training.loop import Training
+from trainers.trivial.baselines import baseline, baselines
 
 Write = Callable[[str, str], str]
 CacheOf = Callable[[str], Path]

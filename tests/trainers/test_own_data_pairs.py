@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from spaces import default
-from trainers.batching import DeviceData
 from trainers.catalog import family_space
-from trainers.dataset import Dataset
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset
 from trainers.models import MODELS
 from trainers.own_data import OwnData, describe, load_own_data
+from trainers.training.loop import Training
 
 NUMBERS = ["eins", "zwei", "drei", "vier", "fünf"]
 ENGLISH = ["one", "two", "three", "four", "five"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.own_data import OwnData, describe
 from trainers.own_data.account import Account
 from trainers.own_data.columns import Numbers, Texts, Words, kinds_in

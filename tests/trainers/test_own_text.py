@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainers.baselines import baseline
-from trainers.batching import DeviceData
-from trainers.dataset import Dataset, Split
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Split
 from trainers.own_data import OwnData, describe, load_own_data
+from trainers.trivial.baselines import baseline
 
 TEXT = "".join(f"The {word} of line {n}\n" for n in range(60) for word in ("Käse", "end"))
 

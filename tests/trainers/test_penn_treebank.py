@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from spaces import Config, default
-from trainers.baselines import baselines
-from trainers.batching import DeviceData
 from trainers.benchmarks.language import PTBCharacter
 from trainers.catalog import family_space
-from trainers.dataset import Dataset
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset
 from trainers.models import MODELS
+from trainers.training.loop import Training
+from trainers.trivial.baselines import baselines
 
 LoadOnce = Callable[[str], Dataset]
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from trainers.baselines import baseline, baselines
 from trainers.benchmarks import load_benchmark
 from trainers.benchmarks.conllu_files import read_conllu
 from trainers.benchmarks.images import read_idx
 from trainers.benchmarks.speech import read_wave
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
+from trainers.trivial.baselines import baseline, baselines
 
 CacheOf = Callable[[str], Path]
 LoadOnce = Callable[[str], Dataset]

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from spaces import Config, default
 from trainers.backbone import Backbone
-from trainers.batching import DeviceData, StreamSplit, epoch_order, training_examples
-from trainers.carrying import going_on, joined, read
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Split
-from trainers.evaluation import measure_split
-from trainers.gradients import Gradients
-from trainers.loop import Training
+from trainers.data.batching import DeviceData, StreamSplit, epoch_order, training_examples
+from trainers.data.dataset import Dataset, Split
+from trainers.data.streams import cut, passages_of, stream_bounds
 from trainers.model import SequenceModel, build_model
 from trainers.models import MODELS
 from trainers.models.recurrent import GRU
-from trainers.streams import cut, passages_of, stream_bounds
 from trainers.tasks import LanguageModelling
-from trainers.weights import Weights
+from trainers.training.carrying import going_on, joined, read
+from trainers.training.evaluation import measure_split
+from trainers.training.gradients import Gradients
+from trainers.training.loop import Training
+from trainers.training.weights import Weights
 
 TOKENS = 7
 TASK = LanguageModelling(vocabulary=TOKENS, level="character")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spaces import default
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.tasks import (
     CTC,
     TASKS,

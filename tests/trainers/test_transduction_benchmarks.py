@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from spaces import default
-from trainers.baselines import baselines
-from trainers.batching import DeviceData
 from trainers.benchmarks import load_benchmark
 from trainers.catalog import family_space
-from trainers.dataset import Dataset, Split
-from trainers.loop import Training
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Split
 from trainers.models import MODELS
 from trainers.tasks.ctc import steps_needed
+from trainers.training.loop import Training
+from trainers.trivial.baselines import baselines
 
 LoadOnce = Callable[[str], Dataset]
 

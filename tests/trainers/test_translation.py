@@ -8,15 +8,15 @@ import torch
 from sacrebleu.metrics import BLEU
 
 from spaces import default, narrow
-from trainers.baselines import baselines
-from trainers.batch import Batch
-from trainers.batching import DeviceData
 from trainers.benchmarks.parallel import Pairs, translation_data
 from trainers.catalog import family_space
-from trainers.dataset import Dataset
-from trainers.loop import Training
+from trainers.data.batch import Batch
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset
 from trainers.models import MODELS
 from trainers.tasks import Translation
+from trainers.training.loop import Training
+from trainers.trivial.baselines import baselines
 
 WORDS = 12
 END = WORDS - 1

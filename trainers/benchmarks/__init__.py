@@ -22,7 +22,7 @@ from trainers.benchmarks.speech import SpokenDigits
 from trainers.benchmarks.synthetic import Adding, CopyMemory, Parity
 from trainers.benchmarks.tagging import UDEnglishEWT
 from trainers.benchmarks.text import RottenTomatoes
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.sources import load_class, split_name
 
 __all__ = [

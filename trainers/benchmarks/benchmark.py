@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from spaces import did_you_mean
 from trainers.benchmarks.download import Progress, RemoteFile, fetch_all
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)

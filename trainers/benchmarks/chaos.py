@@ -7,7 +7,7 @@ import numpy as np
 
 from trainers.benchmarks.benchmark import Benchmark, check_range
 from trainers.benchmarks.scaling import Scaler
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Regression
 
 TRAIN, VALID, TEST = 6_000, 2_000, 2_000

@@ -7,13 +7,13 @@ from typing import Any, Final
 import numpy as np
 
 from spaces import default
-from trainers.batching import DeviceData
 from trainers.benchmarks.benchmark import Benchmark
 from trainers.catalog import family_space
-from trainers.checks import Finding
-from trainers.dataset import SPLITS, Dataset, Split
-from trainers.loop import Diverged, Training
+from trainers.conformance.checks import Finding
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import SPLITS, Dataset, Split
 from trainers.models import MODELS
+from trainers.training.loop import Diverged, Training
 
 STATED: Final = ("name", "summary", "task", "metric", "splits")
 TRIED: Final = 12

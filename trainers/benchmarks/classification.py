@@ -9,7 +9,7 @@ from trainers.benchmarks.download import RemoteFile
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.splitting import hold_out
 from trainers.benchmarks.ts_files import read_ts
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Classification
 
 ORIGIN = (

@@ -16,7 +16,7 @@ from trainers.benchmarks.speech import (
     preprocessing,
     read_recordings,
 )
-from trainers.dataset import SPLITS, Dataset, Sequences, Split
+from trainers.data.dataset import SPLITS, Dataset, Sequences, Split
 from trainers.tasks import CTC
 
 SHORTEST, LONGEST = 3, 7

@@ -12,7 +12,7 @@ from trainers.benchmarks.benchmark import Benchmark
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.splitting import hold_out
 from trainers.benchmarks.vocabulary import END
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Captioning, Classification, Task
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

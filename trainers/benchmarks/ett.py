@@ -8,7 +8,7 @@ import numpy as np
 from trainers.benchmarks.benchmark import Benchmark, check_range
 from trainers.benchmarks.download import RemoteFile
 from trainers.benchmarks.windows import Series, Yardstick, cut_windows
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.tasks import Forecasting
 
 COLUMNS = ("date", "HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")

@@ -8,7 +8,7 @@ import numpy as np
 
 from trainers.benchmarks.draws import Draws
 from trainers.benchmarks.synthetic import Generated
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Tagging
 
 SYMBOLS = "BTPSXVE"

@@ -10,7 +10,7 @@ from trainers.benchmarks.benchmark import Benchmark
 from trainers.benchmarks.download import RemoteFile
 from trainers.benchmarks.draws import Draws
 from trainers.benchmarks.scaling import Scaler
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Classification
 
 PIXELS = 784

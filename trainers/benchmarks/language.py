@@ -10,8 +10,8 @@ import numpy as np
 
 from trainers.benchmarks.benchmark import Benchmark
 from trainers.benchmarks.download import RemoteFile
-from trainers.dataset import Dataset
-from trainers.streams import passages_of
+from trainers.data.dataset import Dataset
+from trainers.data.streams import passages_of
 from trainers.tasks import LanguageModelling
 
 END_OF_SENTENCE = "<eos>"

@@ -6,7 +6,7 @@ from pathlib import Path
 from trainers.benchmarks.benchmark import Benchmark, check_range
 from trainers.benchmarks.download import RemoteFile
 from trainers.benchmarks.parallel import MINIMUM_COUNT, Pairs, translation_data
-from trainers.dataset import SPLITS, Dataset
+from trainers.data.dataset import SPLITS, Dataset
 
 ORIGIN = (
     "https://raw.githubusercontent.com/multi30k/dataset/"

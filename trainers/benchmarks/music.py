@@ -7,7 +7,7 @@ from scipy.io import loadmat
 
 from trainers.benchmarks.benchmark import Benchmark
 from trainers.benchmarks.download import RemoteFile
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import MultilabelFrames
 
 KEYS = 88

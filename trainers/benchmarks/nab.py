@@ -11,8 +11,8 @@ import numpy as np
 from trainers.benchmarks.benchmark import Benchmark
 from trainers.benchmarks.download import RemoteFile
 from trainers.benchmarks.scaling import Scaler
-from trainers.dataset import Dataset, Sequences, Split
-from trainers.streams import PASSAGE, passages_of
+from trainers.data.dataset import Dataset, Sequences, Split
+from trainers.data.streams import PASSAGE, passages_of
 from trainers.tasks import AnomalyDetection
 
 ORIGIN = "https://raw.githubusercontent.com/numenta/NAB/ea702d75cc2258d9d7dd35ca8e5e2539d71f3140"

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from trainers.benchmarks.vocabulary import END, Vocabulary
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Translation
 
 MINIMUM_COUNT: Final = 2

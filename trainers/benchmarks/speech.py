@@ -13,7 +13,7 @@ from trainers.benchmarks.benchmark import Benchmark
 from trainers.benchmarks.download import RemoteFile
 from trainers.benchmarks.mel import log_mel, mel_filters
 from trainers.benchmarks.scaling import Scaler
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Classification
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")

@@ -8,7 +8,7 @@ import numpy as np
 
 from trainers.benchmarks.benchmark import Benchmark, check_range
 from trainers.benchmarks.draws import Draws
-from trainers.dataset import SPLITS, Dataset, Sequences, Split
+from trainers.data.dataset import SPLITS, Dataset, Sequences, Split
 from trainers.tasks import Classification, Regression, Tagging
 
 LICENCE = "none needed: generated"

@@ -8,7 +8,7 @@ from trainers.benchmarks.benchmark import Benchmark
 from trainers.benchmarks.conllu_files import TaggedSentence, read_conllu
 from trainers.benchmarks.download import RemoteFile
 from trainers.benchmarks.vocabulary import Vocabulary
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Tagging
 
 ORIGIN = (

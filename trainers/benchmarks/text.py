@@ -9,7 +9,7 @@ from trainers.benchmarks.benchmark import Benchmark, check_range
 from trainers.benchmarks.download import RemoteFile
 from trainers.benchmarks.splitting import deal_folds, hold_out
 from trainers.benchmarks.vocabulary import Vocabulary
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Classification
 
 ORIGIN = (

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from trainers.benchmarks.scaling import Scaler
-from trainers.dataset import Sequences, Split
+from trainers.data.dataset import Sequences, Split
 
 
 @dataclass(frozen=True, slots=True)

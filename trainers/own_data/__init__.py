@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.own_data.account import describe
 from trainers.own_data.archives import archive_data
 from trainers.own_data.description import OwnData

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 
 KEY: Final = "own_data"
 """Where `Dataset.preprocessing` keeps it."""

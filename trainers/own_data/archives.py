@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from trainers.benchmarks.ts_files import read_ts, read_ts_numbers
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.own_data.account import Account
 from trainers.own_data.description import OwnData
 from trainers.own_data.examples import SeriesExamples

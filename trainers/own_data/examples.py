@@ -10,7 +10,7 @@ import numpy as np
 
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.vocabulary import Vocabulary
-from trainers.dataset import Sequences
+from trainers.data.dataset import Sequences
 
 TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 """Every sign that is neither letter nor digit is a word."""

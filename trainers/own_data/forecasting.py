@@ -7,7 +7,7 @@ import numpy as np
 
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.windows import Series, Yardstick, cut_windows
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.own_data.account import KEY, Account
 from trainers.own_data.columns import Numbers, Words
 from trainers.own_data.description import OwnData

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trainers.benchmarks.scaling import Scaler
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.own_data.account import KEY, Account
 from trainers.own_data.columns import Numbers, Words
 from trainers.own_data.description import OwnData

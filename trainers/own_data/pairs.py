@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from trainers.benchmarks.parallel import MINIMUM_COUNT, Pairs, translation_data
-from trainers.dataset import SPLITS, Dataset
+from trainers.data.dataset import SPLITS, Dataset
 from trainers.own_data.account import KEY, Account
 from trainers.own_data.columns import Texts
 from trainers.own_data.description import OwnData

@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 
 from trainers.benchmarks.vocabulary import UNKNOWN, UNKNOWN_CAPITALISED, Vocabulary
-from trainers.dataset import Dataset, Split
+from trainers.data.dataset import Dataset, Split
+from trainers.data.streams import PASSAGE, passages_of
 from trainers.own_data.account import KEY, Account
 from trainers.own_data.description import OwnData
 from trainers.own_data.dividing import NAMES
 from trainers.own_data.files import read_lines
 from trainers.own_data.leakage import warn_of_duplicates
 from trainers.own_data.table import DATA, TEST, VALID, Source, sources_of
-from trainers.streams import PASSAGE, passages_of
 from trainers.tasks import LanguageModelling
 
 END_OF_LINE: Final = "<eos>"

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.own_data.account import Account
 from trainers.own_data.columns import Column, Numbers, Words
 from trainers.own_data.description import OwnData

@@ -3,7 +3,7 @@
 import numpy as np
 
 from trainers.benchmarks.vocabulary import Vocabulary
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.own_data.account import KEY, Account
 from trainers.own_data.description import OwnData
 from trainers.own_data.dividing import NAMES, Division, divide

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.own_data.account import Account
 from trainers.own_data.columns import Column, Texts, Words
 from trainers.own_data.description import OwnData

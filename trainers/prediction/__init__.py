@@ -8,10 +8,9 @@ from typing import Final
 import numpy as np
 import torch
 
-from trainers.batching import DeviceSplit, evaluation_order
-from trainers.dataset import Sequences, Split
-from trainers.evaluation import ELEMENTS
-from trainers.export import load, read_preprocessing
+from trainers.data.batching import DeviceSplit, evaluation_order
+from trainers.data.dataset import Sequences, Split
+from trainers.export.folder import load, read_preprocessing
 from trainers.model import SequenceModel
 from trainers.own_data.files import KINDS, kind_of
 from trainers.prediction.answers import ANSWERS, Columns, Outputs, Posed
@@ -26,6 +25,7 @@ from trainers.prediction.own_files import (
 )
 from trainers.prediction.series import read_series
 from trainers.tasks import Task
+from trainers.training.evaluation import ELEMENTS
 
 __all__ = ["Predictions", "predict"]
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from trainers.batch import Batch
 from trainers.benchmarks.scaling import Scaler
+from trainers.data.batch import Batch
 from trainers.model import SequenceModel
 from trainers.prediction.asked import Asked, Kept
 from trainers.prediction.continuation import Continued, continued

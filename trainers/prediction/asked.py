@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainers.benchmarks.scaling import Scaler
-from trainers.dataset import Sequences
+from trainers.data.dataset import Sequences
 
 Kept = Mapping[str, Any]
 """`Dataset.preprocessing` of the data that a model was trained on."""

@@ -13,7 +13,7 @@ from trainers.benchmarks.mel import log_mel, mel_filters
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.speech import read_wave
 from trainers.benchmarks.vocabulary import UNKNOWN
-from trainers.dataset import Sequences
+from trainers.data.dataset import Sequences
 from trainers.own_data import files
 from trainers.own_data.examples import words_of
 from trainers.own_data.texts import read_texts

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainers.backbone import can_stream
-from trainers.batch import Batch
+from trainers.data.batch import Batch
+from trainers.data.streams import PASSAGE
 from trainers.model import SequenceModel
 from trainers.randomness import generator, key
-from trainers.streams import PASSAGE
 
 TOKENS: Final = 100
 """How many tokens a text is gone on with."""

@@ -8,7 +8,7 @@ import numpy as np
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.ts_files import read_ts_series
 from trainers.benchmarks.vocabulary import Vocabulary
-from trainers.dataset import Sequences
+from trainers.data.dataset import Sequences
 from trainers.own_data.batches import column_names
 from trainers.own_data.columns import Column, Texts
 from trainers.own_data.examples import SeriesExamples, encoded, words_of

@@ -8,7 +8,7 @@ import numpy as np
 
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.windows import Series, Yardstick
-from trainers.dataset import Sequences
+from trainers.data.dataset import Sequences
 from trainers.own_data.columns import Numbers, PartialNumbers, Words, refuse_missing
 from trainers.own_data.long_tables import LongColumns, stacked
 from trainers.own_data.panel import Panel, make_panel

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces import SearchSpace
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.heads import NextValue
 from trainers.tasks.anomalies import (
     Shares,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.tasks.decoded import SURPRISE, Decoded
 from trainers.tasks.task import Metric
 from trainers.tasks.transduction import Labels, edit_scores

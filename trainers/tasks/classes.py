@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spaces import SearchSpace
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.heads import PerStep, Pooled
 from trainers.tasks.entities import are_bio, tag_table
 from trainers.tasks.f_scores import class_counts, entity_counts, f_score, f_score_shares

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from spaces import SearchSpace
-from trainers.batch import Batch
-from trainers.ctc import ctc_losses
+from trainers.data.batch import Batch
+from trainers.decoding.ctc import ctc_losses
 from trainers.heads import Aligned
 from trainers.tasks.task import Metric
 from trainers.tasks.transduction import Labels, Transduction, edit_scores

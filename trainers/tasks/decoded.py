@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from spaces import SearchSpace
-from trainers.batch import Batch
-from trainers.decoder import Decoder
+from trainers.data.batch import Batch
+from trainers.decoding.decoder import Decoder
 from trainers.tasks.classes import cross_entropy
 from trainers.tasks.task import Metric, check_at_least
 from trainers.tasks.transduction import Transduction

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spaces import SearchSpace
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.heads import PerStep
 from trainers.tasks.task import Metric, Task, check_at_least
 

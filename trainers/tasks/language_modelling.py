@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from spaces import Choice, Int, SearchSpace, did_you_mean
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.heads import PerStep, TiedPerStep
 from trainers.tasks.classes import cross_entropy
 from trainers.tasks.task import Metric, Task, embedding_size

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from spaces import SearchSpace
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.heads import Pooled
 from trainers.tasks.task import Metric, Task, check_at_least
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces import SearchSpace, did_you_mean
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 
 WIDEST_EMBEDDING: Final = 128
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.tasks.edits import edit_distance
 from trainers.tasks.task import Task, check_at_least
 

@@ -9,7 +9,7 @@ import torch
 from sacrebleu.metrics.bleu import BLEU
 from torch import Tensor
 
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.tasks.decoded import SURPRISE, Decoded
 from trainers.tasks.task import Metric, check_at_least
 from trainers.tasks.transduction import Labels

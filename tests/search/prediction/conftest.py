@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from search.cli import main
-from trainers.batching import DeviceData
-from trainers.card import Numbers
 from trainers.catalog import family_space, load_family
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset
 from trainers.data_source import load_data
-from trainers.dataset import Dataset
 from trainers.export import export
-from trainers.loop import Training
-from trainers.recipe import Recipe, Source
+from trainers.export.card import Numbers
+from trainers.export.recipe import Recipe, Source
+from trainers.training.loop import Training
 
 OWN_MODEL = (Path(__file__).parents[3] / "examples" / "my_model.py").read_text("utf-8")
 SMALL = {"hidden_size": 16, "num_layers": 1}

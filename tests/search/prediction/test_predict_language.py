@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
+from trainers.data.streams import PASSAGE, passages_of
 from trainers.prediction.continuation import TOKENS
-from trainers.streams import PASSAGE, passages_of
 from trainers.tasks import LanguageModelling
 
 Answer = Callable[..., list[dict[str, str]]]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from trainers.benchmarks import load_benchmark
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
 from trainers.export import load
 
 Answer = Callable[..., list[dict[str, str]]]

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from trainers.batch import Batch
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.batch import Batch
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import (
     AnomalyDetection,
     Classification,
@@ -21,9 +21,9 @@ from trainers.tasks import (
     Task,
     Transduction,
 )
-from trainers.token_counts import Nats, counted_tokens
-from trainers.trivial_answers import trivial_answers
-from trainers.trivial_detectors import trivial_detectors
+from trainers.trivial.answers import trivial_answers
+from trainers.trivial.detectors import trivial_detectors
+from trainers.trivial.token_counts import Nats, counted_tokens
 
 # From a split to what a head would say of each of its target steps: (steps, size), or
 # (steps, 1, size) where a head speaks of every step; (examples, steps, size) where of several.

@@ -17,7 +17,7 @@ class Batch:
         indices: (batch,) int64, the examples' places in their split.
         continues: (batch,) bool, on the CPU: rows whose stream goes on from the row of the same
             place in the batch before; None where examples are no windows of streams.
-        state: What a model's rows begin with; see `trainers.carrying`.
+        state: What a model's rows begin with; see `trainers.training.carrying`.
     """
 
     inputs: Tensor

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from trainers.dataset import Sequences, Split
+from trainers.data.dataset import Sequences, Split
 
 PASSAGE: Final = 128
 """Steps of a passage: what a verdict takes for an example, and all that a model sees at once which

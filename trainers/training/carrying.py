@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainers.backbone import State, can_stream
-from trainers.batch import Batch
+from trainers.data.batch import Batch
 from trainers.model import SequenceModel
 
 

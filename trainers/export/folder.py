@@ -12,11 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainers.card import Numbers, OnnxModels, card
 from trainers.catalog import load_family
-from trainers.dataset import Dataset
+from trainers.data.dataset import Dataset
+from trainers.export.card import Numbers, OnnxModels, card
+from trainers.export.recipe import CONFIG_FILE, Recipe
 from trainers.model import SequenceModel, build_model
-from trainers.recipe import CONFIG_FILE, Recipe
 from trainers.tasks import Task, task_from_json
 
 WEIGHTS_FILE = "weights.safetensors"

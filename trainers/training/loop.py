@@ -13,17 +13,17 @@ from torch import Tensor
 
 from spaces import Config
 from trainers.backbone import Backbone
-from trainers.batching import DeviceData, epoch_order, training_examples
-from trainers.checkpoint import read_checkpoint, write_checkpoint
-from trainers.diagnostics import GradientWatch, ReachProbe, SaturationProbe, notes
-from trainers.evaluation import Evaluation, fitted_task, measure_split
-from trainers.gradients import Gradients
+from trainers.data.batching import DeviceData, epoch_order, training_examples
 from trainers.model import build_model
-from trainers.optim import OPTIMIZERS, average_weights, clip_scale
 from trainers.randomness import key, torch_randomness
-from trainers.schedules import SCHEDULES, Progress
 from trainers.tasks import ClassTask, Task
-from trainers.weights import Snapshot, Weights
+from trainers.training.checkpoint import read_checkpoint, write_checkpoint
+from trainers.training.diagnostics import GradientWatch, ReachProbe, SaturationProbe, notes
+from trainers.training.evaluation import Evaluation, fitted_task, measure_split
+from trainers.training.gradients import Gradients
+from trainers.training.optim import OPTIMIZERS, average_weights, clip_scale
+from trainers.training.schedules import SCHEDULES, Progress
+from trainers.training.weights import Snapshot, Weights
 
 AVERAGE = "average"
 """The slot of the averaged weights, where there are any."""
@@ -38,7 +38,7 @@ class Measurement:
         train_loss: Mean training loss over the epoch's steps.
         valid: Metrics of the validation split after it.
         seconds: What training and validation took.
-        diagnostics: See `trainers.diagnostics`.
+        diagnostics: See `trainers.training.diagnostics`.
     """
 
     epoch: int

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainers.data_source import OWN_DATA
-from trainers.recipe import Recipe
+from trainers.export.recipe import Recipe
 from trainers.tasks import AnomalyDetection, Metric, Task, Transduction
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.batching import DeviceData, DeviceSplit
 from trainers.benchmarks.scaling import Scaler
-from trainers.dataset import Dataset
+from trainers.data.batching import DeviceData, DeviceSplit
+from trainers.data.dataset import Dataset
 from trainers.tasks import Task
 
 PASSAGES_AT_ONCE = 1 << 10

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from trainers.batch import Batch
-from trainers.dataset import Dataset, Sequences, Split
+from trainers.data.batch import Batch
+from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.tasks import Transduction, Translation
 from trainers.tasks.transduction import Labels
 

@@ -18,10 +18,10 @@ from spaces import (
     sample,
     smallest,
 )
-from trainers import promises
 from trainers.backbone import Backbone
+from trainers.conformance import promises
+from trainers.conformance.promises import Case, Promise
 from trainers.device import full_precision
-from trainers.promises import Case, Promise
 
 WIDEST: Final = 32
 """Sizes drawn on a logarithmic range are cut off here: what is checked does not hang on width."""

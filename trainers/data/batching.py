@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from spaces import Config
-from trainers.batch import Batch
-from trainers.dataset import SPLITS, Dataset, Sequences, Split
+from trainers.data.batch import Batch
+from trainers.data.dataset import SPLITS, Dataset, Sequences, Split
+from trainers.data.streams import cut, stream_bounds
 from trainers.randomness import generator, key
-from trainers.streams import cut, stream_bounds
 from trainers.tasks import CTC, Task
 from trainers.tasks.ctc import steps_needed
 
@@ -150,7 +150,7 @@ class StreamSplit(DeviceSplit):
         self._continues[np.union1d(bounds, first)] = False
 
     def cut(self, lanes: int, steps: int) -> "StreamSplit":
-        """The same streams in other lanes and windows; see `trainers.streams.cut`."""
+        """The same streams in other lanes and windows; see `trainers.data.streams.cut`."""
         windows, first = cut(self._split, lanes, steps)
         return StreamSplit(windows, self._task, self.device, first)
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from spaces import Config
 from trainers.backbone import Backbone
-from trainers.batching import DeviceData
-from trainers.dataset import Dataset, Split
+from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset, Split
 from trainers.device import free_memory
-from trainers.loop import Diverged, Training
+from trainers.training.loop import Diverged, Training
 
 STEPS: Final = 2
 """Optimiser steps of an epoch of the dry run; a first epoch warms up, a second is measured."""

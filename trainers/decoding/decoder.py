@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spaces import Choice, Float, Int, SearchSpace
-from trainers.beam_search import Hidden, beam_search
+from trainers.decoding.beam_search import Hidden, beam_search
 from trainers.heads import Decoding
 from trainers.models.layers import Dropout
 from trainers.models.recurrent_layer import RecurrentLayer, Start

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.onnx.errors import OnnxExporterError
 
-from trainers.batching import DeviceSplit
-from trainers.card import OnnxModels
+from trainers.data.batching import DeviceSplit
+from trainers.export.card import OnnxModels
+from trainers.export.onnx_parts import OPSET, for_onnx
 from trainers.model import SequenceModel, State
-from trainers.onnx_parts import OPSET, for_onnx
 
 LARGEST_DIFFERENCE: Final = 1e-4
 MOST_STEPS: Final = 256  # of the examples that are tried

@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 from trainers.backbone import State
-from trainers.batch import Batch
-from trainers.carrying import going_on, joined, read
+from trainers.data.batch import Batch
 from trainers.device import is_out_of_memory
-from trainers.diagnostics import ReachProbe
-from trainers.evaluation import precision
 from trainers.model import SequenceModel
 from trainers.models.layers import Dropout, set_dropout_step
 from trainers.randomness import key
 from trainers.tasks import Task
-from trainers.weights import Weights
+from trainers.training.carrying import going_on, joined, read
+from trainers.training.diagnostics import ReachProbe
+from trainers.training.evaluation import precision
+from trainers.training.weights import Weights
 
 
 class Gradients:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from trainers.weights import Weights
+from trainers.training.weights import Weights
 
 VANISHED: Final = 1e-7
 """Gradients vanish when the first layer gets less than this share of what the last one gets."""

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from trainers.backbone import State, can_stream
-from trainers.batch import Batch
-from trainers.batching import DeviceData, DeviceSplit, StreamSplit, evaluation_order
-from trainers.carrying import going_on, joined, read
+from trainers.data.batch import Batch
+from trainers.data.batching import DeviceData, DeviceSplit, StreamSplit, evaluation_order
 from trainers.device import is_out_of_memory
 from trainers.model import SequenceModel
 from trainers.tasks import Task, Transduction
+from trainers.training.carrying import going_on, joined, read
 
 ELEMENTS: Final = {"cpu": 2**20, "cuda": 2**24}
 """Most elements of a (batch, time, size) tensor in evaluation. On a processor 4 MB in float32 were

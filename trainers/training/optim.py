@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from spaces import Choice, Float, Int, OneOf, SearchSpace
-from trainers.schedules import schedule_space
 from trainers.tasks import ClassTask, Task
+from trainers.training.schedules import schedule_space
 
 STEPS_PER_EPOCH: Final = 50
 """With fewer steps in an epoch, the usual number of epochs does not suffice to learn."""

@@ -1,0 +1,1 @@
+"""What every family of model promises, and the suite that tries it."""

@@ -1,0 +1,1 @@
+"""Prepared sequences, resident on a device, and the batches made of them."""

@@ -1,0 +1,1 @@
+"""From what a model says to sequences: decoder, CTC, beam search, generation."""

@@ -1,0 +1,1 @@
+"""The training of one configuration: loop, optimisers, schedules, checkpoints, diagnostics."""
