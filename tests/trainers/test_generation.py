@@ -12,7 +12,7 @@ from trainers.catalog import family_space
 from trainers.data.batching import DeviceData
 from trainers.data.dataset import Dataset
 from trainers.data.streams import passages_of
-from trainers.decoding.generation import generate
+from trainers.generation import generate
 from trainers.model import SequenceModel, build_model
 from trainers.models import MODELS
 from trainers.tasks import Classification, LanguageModelling, MultilabelFrames, Tagging, Task

@@ -1,1 +1,1 @@
-"""From what a model says to sequences: decoder, CTC, beam search, generation."""
+"""From what a model says to sequences: decoder, CTC, beam search."""
