@@ -114,6 +114,8 @@ class Outcome:
         test_epoch: Epoch of the weights that `test` measured.
         streaming: What a step of a stream costs such a model, where it streams; see
             `trainers.size.streaming_costs`.
+        begun: Whether the worker had begun with the lease; else the trial has no part in its death
+            (`lost` only).
     """
 
     kind: Literal["reached", "failed", "lost"]
@@ -124,6 +126,7 @@ class Outcome:
     test_epoch: int | None = None
     early: bool = False
     streaming: dict[str, float] | None = None
+    begun: bool = True
 
     @classmethod
     def reached(
@@ -151,9 +154,9 @@ class Outcome:
         return cls("failed", cause=cause, traceback=traceback)
 
     @classmethod
-    def lost(cls, cause: str) -> Self:
+    def lost(cls, cause: str, *, begun: bool = True) -> Self:
         """The worker is gone; the trial's last checkpoint is not."""
-        return cls("lost", cause=cause)
+        return cls("lost", cause=cause, begun=begun)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""

@@ -138,7 +138,7 @@ class Conductor:
         if outcome.kind == "failed":
             self._end(trial, State.failed, outcome.cause, outcome.traceback)
         elif outcome.kind == "lost":
-            self._lose(trial, lease, outcome.cause)
+            self._lose(trial, lease, outcome.cause, begun=outcome.begun)
         else:
             self._reach(trial, lease, outcome)
 
@@ -318,12 +318,12 @@ class Conductor:
         else:
             self._lose(trial, lease, f"the worker ended its lease at epoch {epoch}")
 
-    def _lose(self, trial: TrialProgress, lease: Lease, cause: str) -> None:
+    def _lose(self, trial: TrialProgress, lease: Lease, cause: str, *, begun: bool = True) -> None:
         """The trial goes on from its last checkpoint, unless it loses worker after worker."""
-        if trial.losses_with_next >= MOST_LOSSES:
+        if begun and trial.losses_with_next >= MOST_LOSSES:
             self._end(trial, State.failed, f"lost {MOST_LOSSES} workers: {cause}")
         else:
-            self._emit(events.interrupted(lease, trial.epoch, cause, lost=True))
+            self._emit(events.interrupted(lease, trial.epoch, cause, lost=begun))
 
     def _end(
         self,

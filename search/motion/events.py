@@ -89,7 +89,7 @@ def paused(lease: Lease, epoch: int) -> Event:
 
 
 def interrupted(lease: Lease, epoch: int, cause: str, *, lost: bool) -> Event:
-    """The lease ended early: its worker was lost, or the study stopped; the trial goes on later."""
+    """The lease ended early, and the trial goes on later; `lost` if a worker died over it."""
     return {**_place("interrupted", lease, epoch), "lost": lost, "cause": cause}
 
 

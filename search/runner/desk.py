@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from search.runner.message import Message, one_line
@@ -33,6 +34,22 @@ class Leases(Protocol):
         """Hand out nothing more, and want nothing more."""
 
 
+@dataclass(slots=True)
+class Held:
+    """A lease that is out.
+
+    Args:
+        heard: When its worker was last heard of.
+        epoch: The last that it told.
+        begun: Whether a living worker has it.
+    """
+
+    lease: Lease
+    heard: float
+    epoch: int
+    begun: bool = False
+
+
 class Desk:
     """Gives each of Tune's trials one lease, and tells the conductor what came of it.
 
@@ -42,6 +59,8 @@ class Desk:
     Args:
         attend: Does what people have asked of the running study; called several times a second.
         watchdog_seconds: After so long without a word a worker hangs, and ends itself.
+        most_unbegun: So many leases in a row lost before a worker began with them mean that none
+            ever will. An idle worker may be gone unnoticed, with its machine.
 
     Attributes:
         handed_out: Leases that ever went out.
@@ -55,13 +74,15 @@ class Desk:
         *,
         attend: Callable[[], None] = lambda: None,
         watchdog_seconds: float = math.inf,
+        most_unbegun: int = 10,
     ) -> None:
         self._leases = leases
         self._attend = attend
         self._watchdog_seconds = watchdog_seconds
+        self._most_unbegun = most_unbegun
+        self._unbegun = 0
         self._tickets: set[str] = set()
-        self._held: dict[str, Lease] = {}
-        self._heard: dict[str, float] = {}
+        self._held: dict[str, Held] = {}
         self._stopped = False
         self.handed_out = 0
         self.ended = 0
@@ -91,15 +112,21 @@ class Desk:
                 raise RuntimeError("the study waits for results, and nothing is being trained")
         if lease is not None:
             self._tickets.add(ticket)
-            self._held[ticket] = lease
-            self._heard[ticket] = time.monotonic()
+            self._held[ticket] = Held(lease, time.monotonic(), lease.from_epoch)
             self.handed_out += 1
         return lease
 
+    def begin(self, ticket: str) -> None:
+        """A living worker has the lease of `ticket`."""
+        self._unbegun = 0
+        held = self._held.get(ticket)
+        if held is not None:
+            held.begun = True
+
     def wants(self, ticket: str) -> bool:
         """Whether the lease of `ticket` is to go on."""
-        lease = self._held.get(ticket)
-        return lease is not None and self._leases.wanted(lease)
+        held = self._held.get(ticket)
+        return held is not None and self._leases.wanted(held.lease)
 
     def hear(self, ticket: str, message: Message, *, last: bool) -> None:
         """A message from the worker that has the lease of `ticket`.
@@ -107,29 +134,39 @@ class Desk:
         Args:
             last: Whether the lease ends with it, be it only because it is not wanted any more.
         """
-        lease = self._held.get(ticket)
-        if lease is None:
+        held = self._held.get(ticket)
+        if held is None:
             return
-        self._heard[ticket] = time.monotonic()
-        outcome = message.outcome
-        if outcome is None and last:
-            outcome = Outcome.reached(message.measurements[-1]["epoch"])
+        held.heard = time.monotonic()
         with self._watching():
             for measurement in message.measurements:
-                self._leases.report(lease, measurement)
+                self._leases.report(held.lease, measurement)
+                held.epoch = measurement["epoch"]
+            outcome = message.outcome
+            if outcome is None and last:
+                outcome = Outcome.reached(held.epoch)
             if outcome is not None:
-                del self._held[ticket], self._heard[ticket]
+                del self._held[ticket]
                 self.ended += 1
-                self._leases.end(lease, outcome)
+                self._leases.end(held.lease, outcome)
 
     def lose(self, ticket: str, cause: str) -> None:
-        """The worker that had the lease of `ticket` is gone."""
-        lease = self._held.pop(ticket, None)
-        if lease is not None:
-            if time.monotonic() - self._heard.pop(ticket) >= self._watchdog_seconds:
+        """The worker that had the lease of `ticket` is gone.
+
+        Raises:
+            RuntimeError: Workers die before they begin, one after another.
+        """
+        held = self._held.pop(ticket, None)
+        if held is not None:
+            if held.begun and time.monotonic() - held.heard >= self._watchdog_seconds:
                 cause = f"hung: nothing was reported for {self._watchdog_seconds:g} s"
             with self._watching():
-                self._leases.end(lease, Outcome.lost(one_line(cause)))
+                self._leases.end(held.lease, Outcome.lost(one_line(cause), begun=held.begun))
+                self._unbegun += not held.begun
+                if self._unbegun >= self._most_unbegun:
+                    raise RuntimeError(
+                        f"{self._unbegun} workers in a row died before they began: {cause}"
+                    )
 
     def lose_all(self, cause: str) -> None:
         """Every worker is gone."""

@@ -24,6 +24,7 @@ from search.runner.tune import (
 )
 
 MOST_BARREN_ABORTS = 3  # aborts in a row without a lease ended between them
+LEAST_UNBEGUN = 10  # workers in a row that died before they began, however few slots there are
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no files for each trial
@@ -78,7 +79,12 @@ def run_leases(
         RuntimeError: Tune gives up again and again.
         Exception: Whatever `leases` raised.
     """
-    desk = Desk(leases, attend=attend, watchdog_seconds=crew.watchdog_seconds)
+    desk = Desk(
+        leases,
+        attend=attend,
+        watchdog_seconds=crew.watchdog_seconds,
+        most_unbegun=max(LEAST_UNBEGUN, MOST_BARREN_ABORTS * crew.slots),
+    )
     arrays = [ray.put(crew.arrays)]
     barren = 0
     while not desk.finished:

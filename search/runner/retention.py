@@ -1,6 +1,7 @@
 """Which checkpoints a study keeps."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from search.motion.confirm import best_trials
@@ -37,7 +38,8 @@ class Retention:
         for file in self._folder.iterdir():
             number = file.name.lstrip(".").partition(".")[0]
             if number.isdigit() and int(number) not in needed:
-                file.unlink(missing_ok=True)
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
         self._swept_at = time.monotonic()
 
 

@@ -2,8 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from search.motion.events import Event
 from search.problem import Problem
 from search.runner.attendant import Attendant
 from search.runner.interruption import Interruption, catch_signals
+from search.runner.journal import Journal
 from search.runner.leases import Crew, run_leases
 from search.runner.packages import ROOT, check_packages
 from search.runner.retention import Retention
@@ -27,7 +28,6 @@ from search.store.store import CHECKPOINTS, Store, checkpoint_path
 from search.study import Resources, Study
 from search.trial import State
 from trainers.device import describe_devices
-from trainers.trivial.baselines import baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _run(
 ) -> StudyEnd:
     """Connect to Ray and have all leases carried."""
     log = list(store.events())
-    journal = Journal(store, problem, [see])
+    journal = Journal(store, problem, [see], interruption)
     journal.has_baseline = any(event["event"] == "baseline" for event in log)
     conductor = Conductor(
         spaces=problem.spaces,
@@ -152,7 +152,7 @@ def _run(
             )
         finally:
             retention.sweep()
-            journal.record({"event": "closed"})
+            journal.close()
     complete = sum(trial.state == State.complete for trial in conductor.state.trials)
     return StudyEnd(complete, conductor.state.commonest_cause())
 
@@ -179,45 +179,6 @@ def _removed_if_nothing_began(store: Store) -> Iterator[None]:
             store.close()
             shutil.rmtree(store.directory)
         raise
-
-
-class Journal:
-    """Writes events to the log, adds what the conductor cannot know, and tells who wants to know.
-
-    Args:
-        readers: Told of each event, right after it was written.
-
-    Attributes:
-        has_baseline: Whether the log says what a trivial predictor reaches.
-    """
-
-    def __init__(
-        self, store: Store, problem: Problem, readers: list[Callable[[Event], None]]
-    ) -> None:
-        self.readers = readers
-        self.has_baseline = False
-        self._store = store
-        self._problem = problem
-
-    def record(self, event: Event) -> None:
-        """Write one event; to the opening of a study belongs what is measured."""
-        opening = event["event"] == "opened"
-        if opening:
-            metric = self._problem.metric
-            event |= {"metric": metric.name, "maximize": metric.maximize}
-        self._store.append(event)
-        for reader in self.readers:
-            reader(event)
-        if opening and not self.has_baseline:
-            self.has_baseline = True
-            if self._problem.account:
-                self.record({"event": "data", "account": self._problem.account})
-            with suppress(ValueError):  # there is none for this kind of task
-                self.record({"event": "baseline", **asdict(baseline(self._problem.dataset))})
-
-    def record_abort(self, cause: str) -> None:
-        """Write that Ray Tune gave up."""
-        self.record({"event": "aborted", "cause": cause})
 
 
 def _check_store(needed: int, there: float) -> None:

@@ -132,6 +132,12 @@ class LeaseCallback(Callback):  # type: ignore[misc]  # Ray has no types
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A worker has come up for the lease, or an idle one has taken it."""
+        self._desk.begin(trial.trial_id)
+
     def on_trial_result(
         self,
         iteration: int,

@@ -1,7 +1,6 @@
 """What a worker process does with a lease: train, keep checkpoints, say what came of it."""
 
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ import numpy as np
 
 from search.runner.message import Message, failure
 from search.runner.packages import check_packages
+from search.store.drafts import draft_of
 from search.store.example_losses import write_losses
+from search.store.patience import StoragePatience
 from search.trial import Lease, Outcome
 from trainers.catalog import load_family
 from trainers.data.batching import DeviceData
@@ -123,6 +124,7 @@ class Run:
         self._history: list[dict[str, Any]] = []
         self._saved_epoch = 0
         self._saved_at = time.monotonic()
+        self._storage = StoragePatience()
 
     def restore(self) -> list[dict[str, Any]]:
         """Go on from the trial's checkpoint; without one, or with a damaged one, from scratch.
@@ -140,7 +142,13 @@ class Run:
         return [told for told in self._history if known < told["epoch"] <= last]
 
     def advance(self, news: list[dict[str, Any]], checkpoint_seconds: float) -> Outcome | None:
-        """Train epoch by epoch into `news`; the outcome if the lease is over then."""
+        """Train epoch by epoch into `news`; the outcome if the lease is over then.
+
+        Where the storage takes nothing, training goes on, and the end of the lease waits for it.
+
+        Raises:
+            OSError: What is to be kept of the lease could not be written for too long.
+        """
         training = self._training
         deadline = time.monotonic() + REPORT_SECONDS
         while not self._over:
@@ -150,10 +158,11 @@ class Run:
             if time.monotonic() >= deadline:
                 break
         if self._over:
-            self.save()
-            return self._finish()
+            return self._close()
         if time.monotonic() - self._saved_at >= checkpoint_seconds:
-            self.save()
+            with suppress(OSError):  # there is an older one
+                self.save()
+            self._saved_at = time.monotonic()
         return None
 
     def save(self) -> None:
@@ -163,7 +172,6 @@ class Run:
             write_history(self._checkpoint, self._history)
             self._training.save(self._checkpoint)
             self._saved_epoch = self._training.epoch
-        self._saved_at = time.monotonic()
 
     @property
     def _over(self) -> bool:
@@ -176,6 +184,15 @@ class Run:
         Decided here and not by the driver, which hears of epochs later: so it depends on no clock.
         """
         return self._training.has_settled(self._patience)
+
+    def _close(self) -> Outcome | None:
+        """Keep what the lease came to; None while the storage does not take it."""
+        try:
+            self.save()
+            return self._finish()
+        except OSError as error:
+            self._storage.wait(error)
+            return None
 
     def _finish(self) -> Outcome:
         epoch, early = self._training.epoch, self._early
@@ -210,10 +227,8 @@ def read_history(checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
 
 def write_history(checkpoint: Path, history: list[dict[str, Any]]) -> None:
     """Write the epochs so far beside a checkpoint, in full or not at all."""
-    path = history_path(checkpoint)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draft.write_text(json.dumps(history), encoding="utf-8")
-    draft.replace(path)
+    with draft_of(history_path(checkpoint)) as draft:
+        draft.write_text(json.dumps(history), encoding="utf-8")
 
 
 def _kind(error: Exception) -> str:

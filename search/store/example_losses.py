@@ -1,9 +1,10 @@
 """What a finalist loses on every single test example, kept beside its checkpoint."""
 
-import os
 from pathlib import Path
 
 import numpy as np
+
+from search.store.drafts import draft_of
 
 DTYPE = np.float32  # a test split of a million examples takes 4 MB
 
@@ -21,10 +22,8 @@ def write_losses(checkpoint: Path, losses: np.ndarray) -> None:
     """
     path = losses_path(checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with draft.open("wb") as file:
+    with draft_of(path) as draft, draft.open("wb") as file:
         np.save(file, losses.astype(DTYPE), allow_pickle=False)
-    draft.replace(path)
 
 
 def read_losses(checkpoint: Path, mean: float) -> np.ndarray | None:

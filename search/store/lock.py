@@ -103,9 +103,13 @@ class WriterLock:
     def release(self) -> None:
         """Give the lock back; the file stays, empty."""
         found = read_holder(self.path)
-        if found is not None and found[0] == self._holder:
-            os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
+        try:
+            if found is not None and found[0] == self._holder:
+                os.ftruncate(self._descriptor, 0)
+        except OSError:
+            pass  # the storage is read-only now: it says who wrote last, and that process ends
+        finally:
+            os.close(self._descriptor)
 
     def _write(self) -> None:
         # One length for all, so that readers never see half of one; a descriptor that is closed,

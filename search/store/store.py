@@ -11,13 +11,14 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
 from search.store.environment import describe_environment, installed_version
-from search.store.lock import HEARTBEAT_SECONDS, WriterLock
+from search.store.lock import HEARTBEAT_SECONDS, StudyLockedError, WriterLock
 from search.store.log import FORMAT, LOG, check_header, read_events, whole_bytes
 from search.study import Study
 
@@ -42,6 +43,7 @@ class Store:
         os.ftruncate(self._log, self._size)  # a torn last line
         self._writing = threading.Lock()
         self._unsynced = False
+        self._torn = False
         self._fault: OSError | None = None
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="study-store", daemon=True)
@@ -140,10 +142,12 @@ class Store:
             return
         self._closing.set()
         self._keeper.join()
-        with self._writing:
-            os.fsync(self._log)
+        try:
+            with self._writing:
+                os.fsync(self._log)
+        finally:
             os.close(self._log)
-        self._lock.release()
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -159,19 +163,38 @@ class Store:
     def _write(self, line: bytes) -> None:
         written = 0
         try:
+            self._mend()
+            self._torn = True
             while written < len(line):
                 written += os.write(self._log, line[written:])
         except OSError as error:  # a full disk must not leave half a line behind
-            os.ftruncate(self._log, self._size)
+            with suppress(OSError):  # not even that may be possible now
+                self._mend()
             raise _unwritable(self.directory / LOG, error) from error
+        self._torn = False
         self._size += len(line)
         self._unsynced = True
 
+    def _mend(self) -> None:
+        """Cut off half a line that an earlier attempt has left."""
+        if self._torn:
+            os.ftruncate(self._log, self._size)
+            self._torn = False
+
     def _keep(self) -> None:
-        """Renew the lock and sync the log each second; a fault is raised by the next `append`."""
+        """Renew the lock and sync the log each second; a fault is raised by the next `append`.
+
+        That the lock cannot be renewed for a while, on storage that is read-only or out of reach,
+        is no fault: `append` says so itself, and others see who has it as soon as it can be.
+        """
         while not self._closing.wait(HEARTBEAT_SECONDS):
             try:
-                self._lock.beat()
+                try:
+                    self._lock.beat()
+                except StudyLockedError:
+                    raise
+                except OSError:
+                    continue
                 if self._unsynced:
                     self._unsynced = False
                     os.fsync(self._log)

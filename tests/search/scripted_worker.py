@@ -66,6 +66,10 @@ class ScriptedWorker:
             os.kill(os.getpid(), signal.SIGKILL)
         if act == "sleep":
             time.sleep(0.25)
+        if act.startswith("meet"):
+            (self.checkpoint.parent / f"met.{os.getpid()}").touch()
+            while len(list(self.checkpoint.parent.glob("met.*"))) < int(act.split()[1]):
+                time.sleep(0.01)
         if act == "long":
             time.sleep(60)
         if act.startswith("hog"):

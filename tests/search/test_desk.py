@@ -69,6 +69,7 @@ def test_old_news_are_ignored() -> None:
     leases = Leases(1)
     desk = Desk(leases)
     desk.hand_out("a")
+    desk.begin("a")
     desk.lose("a", "it died")
     desk.lose("a", "it died again")
     desk.hear("a", told(1, outcome=Outcome.reached(1)), last=True)
@@ -90,11 +91,38 @@ def test_a_lease_that_is_not_wanted_ends_where_it_stands() -> None:
     assert not desk.wants("a")
 
 
+def test_a_lease_may_end_unwanted_before_anything_was_told() -> None:
+    leases = Leases(1)
+    desk = Desk(leases)
+    desk.hand_out("a")
+    desk.hear("a", told(2), last=False)
+    desk.hear("a", told(), last=True)  # its worker waits for the storage
+    assert leases.ends == [(0, Outcome.reached(2))]
+
+
+def test_a_worker_that_died_before_it_began_is_not_held_against_the_trial() -> None:
+    leases = Leases(5)
+    desk = Desk(leases, watchdog_seconds=0.0, most_unbegun=2)
+    desk.hand_out("a")
+    desk.lose("a", "it died idle")
+    assert leases.ends == [(0, Outcome.lost("it died idle", begun=False))]
+    desk.hand_out("b")
+    desk.begin("b")
+    desk.hand_out("c")
+    desk.lose("c", "it died idle")
+    desk.hand_out("d")
+    with pytest.raises(RuntimeError, match="2 workers in a row died before they began: no memory"):
+        desk.lose("d", "no memory")
+    assert isinstance(desk.fault, RuntimeError)
+
+
 def test_all_leases_are_lost_at_once() -> None:
     leases = Leases(2)
     desk = Desk(leases)
     desk.hand_out("a")
     desk.hand_out("b")
+    desk.begin("a")
+    desk.begin("b")
     desk.lose_all("the cluster\n is gone")
     assert leases.ends == [(n, Outcome.lost("the cluster is gone")) for n in (0, 1)]
     assert desk.in_flight == 0

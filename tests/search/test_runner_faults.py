@@ -18,6 +18,7 @@ from cluster.connect import connect
 from search.runner import tune as runner_tune
 from search.runner.interruption import Interrupted, Interruption, catch_signals
 from search.runner.packages import ROOT
+from search.study import Study
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +40,7 @@ scripted = load_scripted()
 def session() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")
-        with connect(code=ROOT, cpus=1):
+        with connect(code=ROOT, cpus=3):
             yield
 
 
@@ -159,3 +160,22 @@ def interrupt_in_third_epoch(scenario: Any, signals: list[int]) -> float:
         scenario.run(slots=1, interruption=interruption)
     assert caught.value.signum == signals[-1]
     return at[0]
+
+
+def test_workers_that_died_idle_are_not_held_against_the_next_trial(tmp_path: Path) -> None:
+    confirmed = {"confirm": {"top_per_family": 1, "seeds": 1}}
+    study = scripted.small_study(3).model_dump(mode="json", exclude_none=True) | confirmed
+    scenario = scripted.Scenario(
+        tmp_path, Study.from_mapping(study), dict.fromkeys(range(3), "meet 3")
+    )
+
+    def kill_all(event: dict[str, Any]) -> None:
+        if event["event"] == "searched":  # all three wait for a lease
+            for pid in {report["pid"] for report in scenario.of("reported")}:
+                os.kill(pid, signal.SIGKILL)
+
+    scenario.watch = kill_all
+    scenario.run(slots=3)
+    assert len({report["pid"] for report in scenario.of("reported")}) == 4
+    assert scenario.states() == ["complete"] * 4
+    assert {loss["lost"] for loss in scenario.of("interrupted")} == {False}

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -34,7 +35,8 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: Mapping[s
     """
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {"format": FORMAT, "sum": _sum(held), "state": dict(state)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # two machines may write it at a time, where one was cut off: processes there can share a number
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
         with temporary.open("wb") as file:
             file.write(save(held, {"seqtune": json.dumps(header)}))
