@@ -10,6 +10,7 @@ from torch import Tensor
 from spaces import Config
 from trainers.backbone import Backbone
 from trainers.model import SequenceModel, build_model
+from trainers.spelling import FEATURES
 from trainers.tasks import Task
 
 WARM_UP: Final = 3
@@ -86,5 +87,6 @@ def _weightless(family: type[Backbone], config: Config, task: Task) -> SequenceM
 def _step(task: Task) -> Tensor:
     """One step of one sequence."""
     if task.vocabulary is not None:
-        return torch.zeros(1, 1, dtype=torch.int64)
+        shape = (1, 1, 1 + FEATURES) if task.reads_spelling else (1, 1)
+        return torch.zeros(shape, dtype=torch.int64)
     return torch.zeros(1, 1, task.input_size)

@@ -26,7 +26,7 @@ PLOTS: Final = (".html", ".svg")
 def example_text(dataset: Dataset, split: str = "train", index: int = 0) -> str:
     """Inputs and targets of one example, as lines of text."""
     part = getattr(dataset, split)
-    inputs, targets = part.inputs.example(index), part.targets.example(index)
+    inputs, targets = _read(dataset, part.inputs.example(index)), part.targets.example(index)
     lines = [f"{dataset.name}: example {index} of {len(part):,} to {split}", ""]
     lines += [f"inputs: {_steps(inputs)}", *_inputs(dataset, inputs), ""]
     lines += [f"targets: {_count(targets)}", *_targets(dataset, targets)]
@@ -58,6 +58,11 @@ def check_plot(file: Path) -> None:
     """
     if file.suffix not in PLOTS:
         raise ValueError(f"a plot must be a file that ends in .html or .svg, got {file.name}")
+
+
+def _read(dataset: Dataset, inputs: np.ndarray) -> np.ndarray:
+    """As people read them: of words with their spelling, the words."""
+    return inputs[:, 0] if dataset.task.reads_spelling else inputs
 
 
 def _steps(values: np.ndarray) -> str:
@@ -136,7 +141,7 @@ def _marks(values: np.ndarray, marks: str) -> str:
 
 def _figure(dataset: Dataset) -> dict[str, Any]:
     """The first example to train: lines where its steps have few numbers, else a picture."""
-    inputs = dataset.train.inputs.example(0)
+    inputs = _read(dataset, dataset.train.inputs.example(0))
     values = inputs if dataset.task.vocabulary is not None else _picture(dataset, inputs)
     table = np.asarray(values, dtype=np.float64).reshape(len(values), -1).T
     lines = [{"y": row.tolist(), "name": f"input {number}"} for number, row in enumerate(table)]

@@ -10,6 +10,7 @@ import pytest
 
 from trainers.benchmarks import BENCHMARKS, find_benchmark, load_benchmark
 from trainers.data.dataset import Dataset, Sequences, Split
+from trainers.spelling import FEATURES
 from trainers.tasks import TASKS, Transduction
 from trainers.trivial.baselines import baseline
 
@@ -67,10 +68,10 @@ def test_task_and_splits_fit(dataset: Dataset) -> None:
             assert inputs.shape[1:] == (task.input_size,)
             assert inputs.dtype in (np.float32, np.float16, np.uint8)
         else:
-            assert inputs.ndim == 1
+            assert inputs.shape[1:] == ((1 + FEATURES,) if task.reads_spelling else ())
             assert inputs.dtype.kind in "ui"
             assert inputs.min() >= 0
-            assert inputs.max() < task.vocabulary
+            assert inputs.reshape(len(inputs), -1)[:, 0].max() < task.vocabulary
         if "classes" in task.to_json():
             assert set(np.unique(targets)) <= set(range(task.to_json()["classes"]))
         if kind in ("classification", "regression"):

@@ -9,6 +9,7 @@ from trainers.benchmarks.conllu_files import TaggedSentence, read_conllu
 from trainers.benchmarks.download import RemoteFile
 from trainers.benchmarks.vocabulary import Vocabulary
 from trainers.data.dataset import Dataset, Sequences, Split
+from trainers.spelling import spelt
 from trainers.tasks import Tagging
 
 ORIGIN = (
@@ -25,7 +26,8 @@ def _remote(part: str, size_bytes: int, sha256: str) -> RemoteFile:
 class UDEnglishEWT(Benchmark):
     """17 universal parts of speech; words as they are written, those seen once in train unknown.
 
-    Not causal: a word's part of speech may show only in the words after it.
+    Every word comes with how it is spelt (beginnings, ends and shape), which unknown words have as
+    well. Not causal: a word's part of speech may show only in the words after it.
 
     Reference:
         Silveira et al., "A gold standard dependency corpus for English", LREC 2014.
@@ -56,7 +58,7 @@ class UDEnglishEWT(Benchmark):
     )
 
     def prepare(self, folder: Path) -> Dataset:
-        """Tokens of the vocabulary of the train split, and the classes in alphabetical order."""
+        """Words of the vocabulary of the train split, as they are spelt, and their classes."""
         train, valid, test = (read_conllu(folder / file.path) for file in self.files)
         vocabulary = Vocabulary.build(sentence.words for sentence in train)
         classes = sorted({tag for sentence in train for tag in sentence.tags})
@@ -67,12 +69,14 @@ class UDEnglishEWT(Benchmark):
                 np.array([numbers[tag] for tag in sentence.tags], dtype=np.uint8)
                 for sentence in sentences
             ]
-            words = [vocabulary.encode(sentence.words) for sentence in sentences]
+            words = [
+                spelt(vocabulary.encode(sentence.words), sentence.words) for sentence in sentences
+            ]
             return Split(Sequences.from_list(words), Sequences.from_list(tags))
 
         return Dataset(
             name=self.name,
-            task=Tagging(vocabulary=len(vocabulary), classes=len(classes)),
+            task=Tagging(vocabulary=len(vocabulary), reads_spelling=True, classes=len(classes)),
             train=split(train),
             valid=split(valid),
             test=split(test),

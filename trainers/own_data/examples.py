@@ -11,6 +11,7 @@ import numpy as np
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.vocabulary import Vocabulary
 from trainers.data.dataset import Sequences
+from trainers.spelling import spelt
 
 TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 """Every sign that is neither letter nor digit is a word."""
@@ -129,9 +130,14 @@ def words_of(texts: Sequence[str], pattern: str) -> list[list[str]]:
     return [words.findall(text) for text in texts]
 
 
-def encoded(sentences: Sequence[Sequence[str]], known: Vocabulary) -> Sequences:
-    """Sentences as numbers of a vocabulary."""
-    return Sequences.from_list([known.encode(sentence) for sentence in sentences])
+def encoded(
+    sentences: Sequence[Sequence[str]], known: Vocabulary, *, with_spelling: bool = False
+) -> Sequences:
+    """Sentences as numbers of a vocabulary, and of how each word is spelt where that is wanted."""
+    tokens = [known.encode(sentence) for sentence in sentences]
+    if with_spelling:
+        tokens = [spelt(*each) for each in zip(tokens, sentences, strict=True)]
+    return Sequences.from_list(tokens)
 
 
 def span(lengths: np.ndarray) -> str:

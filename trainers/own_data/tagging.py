@@ -42,7 +42,7 @@ def tagging_data(own: OwnData) -> Dataset:
     )
     warn_of_duplicates([sentence.words for sentence in sentences], division.splits, account)
     everything = Split(
-        encoded([sentence.words for sentence in sentences], known),
+        encoded([sentence.words for sentence in sentences], known, with_spelling=True),
         Sequences.from_list(codes),
     )
     train, valid, test = (
@@ -66,10 +66,14 @@ def tagging_data(own: OwnData) -> Dataset:
 
 def _task(vocabulary: int, classes: list[str], account: Account) -> Tagging:
     """Entities are judged where the tags mark any."""
+    account.say("words are read with their spelling: how they begin and end, and their shape")
+    count = len(classes)
     if not are_bio(classes):
-        return Tagging(vocabulary=vocabulary, classes=len(classes))
+        return Tagging(vocabulary=vocabulary, reads_spelling=True, classes=count)
     account.say("the tags mark entities, which `entity_f1` counts")
-    return EntityTagging(vocabulary=vocabulary, classes=len(classes), tags=tuple(classes))
+    return EntityTagging(
+        vocabulary=vocabulary, reads_spelling=True, classes=count, tags=tuple(classes)
+    )
 
 
 def _say_what_was_read(own: OwnData, sentences: list[Sentence], account: Account) -> None:

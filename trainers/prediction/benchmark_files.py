@@ -170,6 +170,10 @@ def _of_symbols(rows: Sequence[tuple[str, list[str]]], kept: Kept) -> Asked:
 
 def _of_tokens(tokens: list[np.ndarray], kept: Kept) -> Asked:
     names = kept.get("vocabulary") or [str(number) for number in range(kept["task"]["vocabulary"])]
+    if kept["task"].get("reads_spelling", False):
+        return of_sentences(
+            [[names[token] for token in one.tolist()] for one in tokens], kept, "row"
+        )
     return Asked(
         sequences=Sequences.from_list(tokens),
         keys=numbered(len(tokens)),

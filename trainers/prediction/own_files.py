@@ -130,7 +130,9 @@ def of_sentences(sentences: Sequence[Sequence[str]], kept: Kept, key: str) -> As
     """Sentences as numbers of the vocabulary."""
     known = Vocabulary(tuple(kept["vocabulary"]))
     return Asked(
-        sequences=encoded(sentences, known),
+        sequences=encoded(
+            sentences, known, with_spelling=kept["task"].get("reads_spelling", False)
+        ),
         keys=numbered(len(sentences), key),
         steps={
             "position": [range(1, len(sentence) + 1) for sentence in sentences],

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spaces import SearchSpace, did_you_mean
 from trainers.data.batch import Batch
+from trainers.spelling import SpeltEmbedding
 
 WIDEST_EMBEDDING: Final = 128
 
@@ -39,6 +40,8 @@ class Task(ABC):
     Attributes:
         input_size: Features per step, where inputs are no tokens.
         vocabulary: Number of different tokens where inputs are tokens, to be embedded.
+        reads_spelling: Beside its token, a step has the numbers of how the word is spelt; see
+            `trainers.spelling`.
         causal: No output may depend on later inputs; a rule of the task, never of a sampler.
     """
 
@@ -53,12 +56,15 @@ class Task(ABC):
 
     input_size: int = 1
     vocabulary: int | None = None
+    reads_spelling: bool = False
     causal: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("input_size", self.input_size, 1)
         if self.vocabulary is not None:
             check_at_least("vocabulary", self.vocabulary, 2)
+        elif self.reads_spelling:
+            raise ValueError("only words have a spelling to read; set a `vocabulary`, too")
 
     @property
     def input_dtype(self) -> torch.dtype:
@@ -75,14 +81,15 @@ class Task(ABC):
         """The most numbers that a step of the inputs or of the outputs has."""
         return self.input_size
 
-    def embedding(self, settings: Mapping[str, Any]) -> nn.Embedding:
+    def embedding(self, settings: Mapping[str, Any]) -> nn.Embedding | SpeltEmbedding:
         """What tokens are embedded by, where inputs are tokens.
 
         Args:
             settings: Those of the head.
         """
         assert self.vocabulary is not None
-        return nn.Embedding(self.vocabulary, embedding_size(self.vocabulary))
+        kind = SpeltEmbedding if self.reads_spelling else nn.Embedding
+        return kind(self.vocabulary, embedding_size(self.vocabulary))
 
     @abstractmethod
     def head_space(self) -> SearchSpace:

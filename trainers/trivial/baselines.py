@@ -111,7 +111,7 @@ def _tagging(dataset: Dataset) -> Iterator[tuple[str, Predictor]]:
         tokens = dataset.task.vocabulary
         yield (
             "class frequencies of the token",
-            by_context(lambda split: _steps_of(split.inputs), tokens),
+            by_context(lambda split: _tokens_of(split.inputs), tokens),
         )
     lengths = np.concatenate(
         [split.targets.lengths for split in (dataset.train, dataset.valid, dataset.test)]
@@ -189,6 +189,12 @@ def _steps_of(sequences: Sequences) -> np.ndarray:
     shifts = np.repeat(sequences.starts - (ends - sequences.lengths), sequences.lengths)
     steps: np.ndarray = sequences.values[shifts + np.arange(int(ends[-1]))]
     return steps
+
+
+def _tokens_of(inputs: Sequences) -> np.ndarray:
+    """(steps,) of all examples; of words with their spelling, the words."""
+    steps = _steps_of(inputs)
+    return steps if steps.ndim == 1 else steps[:, 0]
 
 
 def _places(split: Split) -> np.ndarray:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainers.benchmarks.conllu_files import read_conllu
 from trainers.prediction.benchmark_files import read_benchmark_file
 
 Answer = Callable[..., list[dict[str, str]]]
 Refused = Callable[..., str]
 Train = Callable[..., Any]
 LoadOnce = Callable[[str], Any]
+CacheOf = Callable[[str], Path]
 
 
 def test_images_of_a_benchmark_in_its_own_units(tmp_path: Path, ask: Answer, train: Train) -> None:
@@ -132,16 +134,22 @@ def test_numbers_and_label_sets_of_benchmarks(
     assert "list of 88 numbers" in refused(model.folder, tmp_path / "wrong.jsonl")
 
 
-def test_words_of_benchmarks(few: Callable[[str], Any], ask: Answer, tmp_path: Path) -> None:
+def test_words_of_benchmarks(
+    few: Callable[[str], Any], ask: Answer, benchmark_cache: CacheOf, tmp_path: Path
+) -> None:
+    folder = benchmark_cache("ud_english_ewt") / "ud_english_ewt"
+    test = folder / "en_ewt-ud-test.conllu"
     for name, suffix, between, after in (
         ("rotten_tomatoes", "txt", " ", "\n"),
         ("ud_english_ewt", "conll", "\n", "\n\n"),
     ):
         model = few(name)
-        words, split = model.dataset.preprocessing["vocabulary"], model.dataset.test
-        texts = [
-            [words[token] for token in split.inputs.example(place)] for place in range(len(split))
-        ]
+        split = model.dataset.test
+        if name == "rotten_tomatoes":
+            words = model.dataset.preprocessing["vocabulary"]
+            texts = [[words[token] for token in split.inputs.example(n)] for n in range(len(split))]
+        else:  # as they are spelt, which tells of unknown ones, too
+            texts = [list(sentence.words) for sentence in read_conllu(test)[: len(split)]]
         file = tmp_path / f"asked.{suffix}"
         file.write_text("".join(between.join(text) + after for text in texts), "utf-8")
         rows = ask(model.folder, file)
