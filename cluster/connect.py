@@ -20,6 +20,7 @@ from ray._raylet import (  # type: ignore[attr-defined]  # Cython
 )
 from ray.job_config import JobConfig
 
+from cluster.machine import Machine
 from cluster.processes import end_processes, workers_below
 
 TOKEN_FILE = Path(".ray", "auth_token")  # below the home directory; Ray's own choice
@@ -50,6 +51,7 @@ class Session:
     gpus: float
     local: bool
     object_store_bytes: float
+    machines: tuple[Machine, ...]
 
 
 class CodePath(JobConfig):  # type: ignore[misc]  # Ray has no types
@@ -97,7 +99,11 @@ def connect(
             _start(address, code, {"num_cpus": cpus, "include_dashboard": False} if local else {})
             resources = ray.cluster_resources()
             yield Session(
-                resources.get("CPU", 0.0), resources.get("GPU", 0.0), local, _smallest_store()
+                resources.get("CPU", 0.0),
+                resources.get("GPU", 0.0),
+                local,
+                _smallest_store(),
+                _machines(),
             )
         finally:
             workers = workers_below(os.getpid())
@@ -177,6 +183,18 @@ def _smallest_store() -> float:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     stores = (float(node.get("object_store_memory", math.inf)) for node in nodes)
     return min(stores, default=math.inf)
+
+
+def _machines() -> tuple[Machine, ...]:
+    living = (node for node in ray.nodes() if node["Alive"])
+    return tuple(
+        Machine(
+            node["Resources"].get("CPU", 0.0),
+            node["Resources"].get("GPU", 0.0),
+            node.get("Labels") or {},
+        )
+        for node in living
+    )
 
 
 def _start(address: str, code: Path, local_options: dict[str, Any]) -> None:

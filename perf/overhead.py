@@ -97,7 +97,7 @@ def measure(trials: int, seconds: float, slots: int, sampler: str) -> dict[str, 
         with catch_signals() as interruption:
             run_leases(
                 conductor,
-                Crew(partial(Sleeper, seconds), {}, slots=slots, cpus=1),
+                lambda _: Crew(partial(Sleeper, seconds), {}, slots=slots, cpus=1),
                 checkpoint_path=store.checkpoint_path,
                 aborted=print,
                 interruption=interruption,

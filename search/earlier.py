@@ -10,7 +10,7 @@ from search.results.history import History, read_history
 from search.results.summary import TrialSummary
 from search.store.store import read_study
 from search.study import Study
-from search.trial import State
+from search.trial import USELESS
 from spaces import Config, contains, default
 
 SECTIONS = ("model", "head", "training")
@@ -45,7 +45,7 @@ def earlier_trials(
             _past(history, trial, study.budget.epochs)
             for trial in history.summary.trials.values()
             if trial.family == family and trial.finalist_of is None
-            if trial.state != State.failed and history.curves.get(trial.trial)
+            if trial.state not in USELESS and history.curves.get(trial.trial)
         ]
         for family in study.families
     }

@@ -1,7 +1,7 @@
 """What a study would take: dry runs of a few shapes, and its own scheduling on virtual time."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -17,7 +17,8 @@ from trainers.training.dry_run import Cost, dry_run
 
 DRAWS = 9  # configurations of a family, of which the smallest, the middle and the largest are run
 
-Measure = Callable[[str, Config], Cost]
+Shapes = Mapping[str, tuple[Cost, ...]]
+"""What the smallest, the middle and the largest model of some draws take, by family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Plan:
 
     Args:
         slots: Trials at a time.
+        packing: How they share GPUs, in words; empty where there are none.
         device: Where the dry runs were made.
         wall_seconds: From the first lease to the last.
         kept_bytes: Of the checkpoints that are left at the end.
@@ -65,28 +67,11 @@ class Plan:
     wall_seconds: float
     kept_bytes: int
     peak_bytes: int
-
-    @classmethod
-    def of(cls, study: Study, problem: Problem, *, slots: int, device: str) -> Self:
-        """Make a plan; it takes a second or two per family.
-
-        Raises:
-            ValueError: A configuration cannot be built.
-            MemoryError, RuntimeError: One does not fit into the memory.
-        """
-
-        def measure(family: str, config: Config) -> Cost:
-            return dry_run(problem.families[family], config, problem.dataset, device=device)
-
-        shapes = {
-            family: tuple(measure(family, config) for config in _shapes(problem, family, study))
-            for family in study.families
-        }
-        return cls.from_shapes(study, shapes, slots=slots, device=device)
+    packing: str = ""
 
     @classmethod
     def from_shapes(
-        cls, study: Study, shapes: Mapping[str, tuple[Cost, ...]], *, slots: int, device: str
+        cls, study: Study, shapes: Shapes, *, slots: int, device: str, packing: str = ""
     ) -> Self:
         """The plan that follows from what the shapes of each family take."""
         means = {family: _mean_seconds(costs) for family, costs in shapes.items()}
@@ -100,6 +85,7 @@ class Plan:
         return cls(
             slots=slots,
             device=device,
+            packing=packing,
             families=families,
             wall_seconds=rehearsal.wall_seconds,
             kept_bytes=sum(kept * family.checkpoint_bytes for family in families.values()),
@@ -123,7 +109,24 @@ class Plan:
         path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
 
 
-def _shapes(problem: Problem, family: str, study: Study) -> list[Config]:
+def dry_runs(study: Study, problem: Problem, *, device: str) -> Shapes:
+    """Have models of each family trained for two steps; a second or two per family.
+
+    Raises:
+        ValueError: A configuration cannot be built.
+        MemoryError, RuntimeError: One does not fit into the memory.
+    """
+
+    def measure(family: str, config: Config) -> Cost:
+        return dry_run(problem.families[family], config, problem.dataset, device=device)
+
+    return {
+        family: tuple(measure(family, config) for config in shapes_of(problem, family, study))
+        for family in study.families
+    }
+
+
+def shapes_of(problem: Problem, family: str, study: Study) -> list[Config]:
     """The smallest, the middle and the largest of some draws, by their epochs' likely cost."""
     space, sizing = problem.spaces[family], problem.sizings.get(family)
     drawn = sizing.drawn if sizing else space

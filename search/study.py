@@ -210,7 +210,9 @@ class Resources(Table):
         float | Literal["auto"],
         BeforeValidator(_gpus, json_schema_input_type=float | Literal["auto"]),
     ] = AUTO
-    """GPUs of one trial, a fraction to share one; "auto" takes one where the cluster has any."""
+    """GPUs of one trial, a fraction to share one; "auto" shares them by measured memory."""
+    labels: dict[str, str] = {}
+    """Ray's labels of the machines to train on: `{ "ray.io/accelerator-type" = "H200" }`."""
     max_concurrent: int | None = Field(default=None, ge=1)
     """The most trials at a time; without it, as many as the resources hold."""
     watchdog_seconds: float = Field(default=3600.0, gt=0)

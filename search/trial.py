@@ -12,7 +12,7 @@ class State(StrEnum):
 
     `running`: leased, in a worker. `paused`: waits at a rung for a promotion. `interrupted`: has
     work left to do and no worker (not handed out yet, worker lost, driver ended); goes first. The
-    others are final.
+    others are final; `infeasible`: a device's whole memory does not suffice.
     """
 
     running = "running"
@@ -22,6 +22,7 @@ class State(StrEnum):
     pruned = "pruned"
     stopped = "stopped"
     failed = "failed"
+    infeasible = "infeasible"
 
     @property
     def final(self) -> bool:
@@ -29,7 +30,9 @@ class State(StrEnum):
         return self in _FINAL
 
 
-_FINAL = frozenset({State.complete, State.pruned, State.stopped, State.failed})
+_FINAL = frozenset({State.complete, State.pruned, State.stopped, State.failed, State.infeasible})
+USELESS = frozenset({State.failed, State.infeasible})
+"""Where a trial says nothing of how good its configuration is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Lease:
             end of an earlier lease was lost.
         test: Whether to measure the test split once at the end, with the weights of the best
             validation epoch (finalists only).
+        alone: Whether its worker must have a GPU of its own; a share did not suffice before.
     """
 
     number: int
@@ -89,6 +93,7 @@ class Lease:
     from_epoch: int
     to_epoch: int
     test: bool = False
+    alone: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
@@ -102,11 +107,12 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a lease ended; made by `reached`, `failed` or `lost`.
+    """How a lease ended; made by `reached`, `failed`, `infeasible`, `crowded` or `lost`.
 
     Args:
-        kind: `reached`: the worker did what it was asked. `failed`: the trial itself raised,
-            diverged or ran out of memory, and would again. `lost`: its worker died; it goes on.
+        kind: `reached`: the worker did what it was asked. `failed`: the trial itself raised or
+            diverged, and would again. `infeasible`: the device has too little memory for it.
+            `crowded`: the worker's share of it has. `lost`: its worker died; it goes on.
         epoch: Epoch at which the worker stands (`reached` only).
         early: The trial is over there: the study's patience with it has run out (`reached` only).
         cause: One line for people; equal causes are counted together.
@@ -118,7 +124,7 @@ class Outcome:
             (`lost` only).
     """
 
-    kind: Literal["reached", "failed", "lost"]
+    kind: Literal["reached", "failed", "infeasible", "crowded", "lost"]
     epoch: int | None = None
     cause: str = ""
     traceback: str = ""
@@ -152,6 +158,16 @@ class Outcome:
     def failed(cls, cause: str, traceback: str = "") -> Self:
         """The trial cannot go on."""
         return cls("failed", cause=cause, traceback=traceback)
+
+    @classmethod
+    def infeasible(cls, cause: str, traceback: str = "") -> Self:
+        """The trial does not fit into the whole memory of a device."""
+        return cls("infeasible", cause=cause, traceback=traceback)
+
+    @classmethod
+    def crowded(cls, cause: str) -> Self:
+        """The trial did not fit into its worker's share of a GPU; it may fit into a whole one."""
+        return cls("crowded", cause=cause)
 
     @classmethod
     def lost(cls, cause: str, *, begun: bool = True) -> Self:

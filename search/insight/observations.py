@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from search.results.history import History
 from search.results.summary import TrialSummary
+from search.trial import USELESS
 from spaces import Choice, Parameter, SearchSpace, Value, flatten, parameters
 
 
@@ -61,7 +62,7 @@ def search_curves(history: History, family: str) -> dict[int, dict[int, float]]:
         for trial in history.summary.trials.values()
         if trial.family == family
         and trial.finalist_of is None
-        and trial.state != "failed"
+        and trial.state not in USELESS
         and history.curves.get(trial.trial)
     }
 

@@ -135,12 +135,14 @@ class Conductor:
         trial = self._holder(lease)
         if trial is None:
             return
-        if outcome.kind == "failed":
-            self._end(trial, State.failed, outcome.cause, outcome.traceback)
+        if outcome.kind == "reached":
+            self._reach(trial, lease, outcome)
         elif outcome.kind == "lost":
             self._lose(trial, lease, outcome.cause, begun=outcome.begun)
+        elif outcome.kind == "crowded":
+            self._emit(events.crowded(lease, trial.epoch, outcome.cause))
         else:
-            self._reach(trial, lease, outcome)
+            self._end(trial, State(outcome.kind), outcome.cause, outcome.traceback)
 
     def stop_trial(self, number: int) -> None:
         """End a trial as `stopped`, at once or when its worker gives it back, unless it has ended.
@@ -212,6 +214,7 @@ class Conductor:
             from_epoch=trial.epoch,
             to_epoch=trial.to_epoch if interrupted and trial.attempt else self._next_stop(trial),
             test=not trial.in_search and not trial.tested,
+            alone=trial.alone,
         )
         self._emit(events.leased(lease))
         return lease

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from search.motion.randomness import key
 from search.motion.state import StudyState, TrialProgress
 from search.study import Study
-from search.trial import Finalist, State
+from search.trial import USELESS, Finalist, State
 
 
 def confirmation_seeds(study_seed: int, count: int) -> list[int]:
@@ -28,9 +28,7 @@ def best_trials(trials: Iterable[TrialProgress], count: int) -> list[TrialProgre
     ceased to improve counts as such while none that could have gone on was better by then.
     """
     candidates = [
-        trial
-        for trial in trials
-        if trial.state not in (State.failed, State.stopped) and trial.history
+        trial for trial in trials if trial.state not in (*USELESS, State.stopped) and trial.history
     ]
     unfinished = [trial.best_loss for trial in candidates if trial.state != State.complete]
     bar = min(unfinished, default=math.inf)

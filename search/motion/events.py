@@ -73,6 +73,7 @@ def leased(lease: Lease) -> Event:
         "lease": lease.number,
         "to_epoch": lease.to_epoch,
         "test": lease.test,
+        **({"alone": True} if lease.alone else {}),
     }
 
 
@@ -91,6 +92,11 @@ def paused(lease: Lease, epoch: int) -> Event:
 def interrupted(lease: Lease, epoch: int, cause: str, *, lost: bool) -> Event:
     """The lease ended early, and the trial goes on later; `lost` if a worker died over it."""
     return {**_place("interrupted", lease, epoch), "lost": lost, "cause": cause}
+
+
+def crowded(lease: Lease, epoch: int, cause: str) -> Event:
+    """A share of a GPU did not suffice: the trial goes on with one of its own."""
+    return {**interrupted(lease, epoch, cause, lost=False), "alone": True}
 
 
 def stop_requested(lease: Lease, epoch: int) -> Event:

@@ -80,7 +80,7 @@ class FamilySearch:
     def why_no_more(self, redrawn: int) -> str:
         """Why nothing was proposed, after so many draws that the limits did not admit."""
         if self.hopeless:
-            return f"{self.failures} of its trials failed and none got to a rung"
+            return f"{self.failures} of its trials came to nothing and none got to a rung"
         cause = f"its space has no configuration left after {len(self.trials)}"
         if self.sizing is None or not redrawn:
             return cause

@@ -10,7 +10,7 @@ from search.motion.events import Event
 from search.motion.family import FamilySearch
 from search.motion.sizing import Sizing
 from search.study import Study
-from search.trial import Finalist, Lease, State, Trial
+from search.trial import USELESS, Finalist, Lease, State, Trial
 from spaces import SearchSpace
 
 
@@ -26,6 +26,7 @@ class TrialProgress:
         to_epoch: Where it ends.
         history: Each epoch with its loss (the objective, smaller is better); finite ones only.
         early: Complete before its last epoch, as it had ceased to improve.
+        alone: Needs a GPU of its own.
         test_loss: On the test split, likewise.
         losses: Leases lost in a row without coming further than `lost_at`.
         device_seconds: Seconds of its epochs, and of leases that failed or were lost.
@@ -46,6 +47,7 @@ class TrialProgress:
     test_loss: float | None = None
     stop_requested: bool = False
     early: bool = False
+    alone: bool = False
     losses: int = 0
     lost_at: int = -1
     device_seconds: float = 0.0
@@ -136,8 +138,8 @@ class StudyState:
         return any(family.in_flight for family in self.families.values())
 
     def commonest_cause(self) -> str | None:
-        """What most of the failed trials failed of; None if none failed."""
-        failed = (trial for trial in self.trials if trial.state == State.failed)
+        """What most of those trials failed of that came to nothing; None if none did."""
+        failed = (trial for trial in self.trials if trial.state in USELESS)
         causes = Counter(trial.cause for trial in failed).most_common(1)
         return causes[0][0] if causes else None
 
@@ -170,6 +172,7 @@ class StudyState:
             self.ledger.accounts[trial.family].proposed += 1
             self._tell(self.trials[number], State.running)
         else:
+            self.trials[number].alone = self.trials[finalist_of].alone
             begun = Finalist(trial.family, finalist_of, trial.seed)
             self.finalists = [finalist for finalist in self.finalists if finalist != begun]
 
@@ -190,7 +193,13 @@ class StudyState:
         at.leased_at, at.lease_seconds = event["time"], 0.0
         self.interrupted.discard(at.trial.number)
         self.in_flight[at.trial.number] = Lease(
-            event["lease"], at.trial, at.attempt, at.from_epoch, at.to_epoch, event["test"]
+            event["lease"],
+            at.trial,
+            at.attempt,
+            at.from_epoch,
+            at.to_epoch,
+            event["test"],
+            at.alone,
         )
         if at.in_search:
             family = self.families[at.trial.family]
@@ -228,8 +237,10 @@ class StudyState:
             return
         self._release(at)
         self._interrupt(at)
+        at.alone = at.alone or event.get("alone", False)
         if event["lost"]:
             at.losses, at.lost_at = at.losses_with_next, at.epoch
+        if event["lost"] or "alone" in event:
             self._charge(at, event)
 
     def _ended(self, event: Event) -> None:
@@ -245,7 +256,7 @@ class StudyState:
             event["cause"],
             event.get("early", False),
         )
-        if was_running and at.state == State.failed:
+        if was_running and at.state in USELESS:
             self._charge(at, event)
         if at.in_search:
             self._end_search(at)
@@ -259,7 +270,7 @@ class StudyState:
         else:
             if at.state == State.complete:
                 self._enter(at, at.epoch, at.best_loss)
-            elif at.state == State.failed:
+            elif at.state in USELESS:
                 family.failures += 1
                 family.scheduler.enter(number, at.to_epoch, math.inf)
             family.scheduler.leave(number)

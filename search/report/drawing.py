@@ -39,6 +39,7 @@ FATE_COLOURS = {
     State.pruned: NEUTRAL,
     State.stopped: PALETTE[8],
     State.failed: PALETTE[4],
+    State.infeasible: PALETTE[1],
     UNFINISHED: PALETTE[6],
 }
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")

@@ -11,13 +11,20 @@ from search.results.fronts import Candidate, objectives, shown
 from search.results.pairs import PairVerdict
 from search.results.standing import Standing, best_first
 from search.results.summary import StudySummary, TrialSummary
-from search.trial import State
+from search.trial import USELESS, State
 
 MOST_TRIALS = 500  # rows: more than anybody reads, and sorted in an instant
 PARTS = ("model", "head", "training")
 UNFINISHED = "unfinished"
 FINALISTS = "finalists"
-FATES = (State.complete, State.pruned, State.stopped, State.failed, UNFINISHED)
+FATES = (
+    State.complete,
+    State.pruned,
+    State.stopped,
+    State.failed,
+    State.infeasible,
+    UNFINISHED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +206,8 @@ def trials_table(summary: StudySummary, colours: Mapping[str, str]) -> Table:
 
 
 def failures_table(summary: StudySummary) -> Table:
-    """Why trials failed, the most frequent cause first."""
-    failed = [trial for trial in summary.trials.values() if trial.state == State.failed]
+    """Why trials came to nothing, the most frequent cause first."""
+    failed = [trial for trial in summary.trials.values() if trial.state in USELESS]
     causes = Counter((trial.family, trial.cause or "unknown") for trial in failed)
     columns = [Column("family", is_number=False), Column("trials"), Column("cause", "", False)]
     rows = [
@@ -308,6 +315,7 @@ FATE_MEANINGS = {
     State.pruned: "given up for better ones",
     State.stopped: "ended by a person",
     State.failed: "ended by an error",
+    State.infeasible: "larger than the memory of the device",
     UNFINISHED: "have work left",
     FINALISTS: "runs that confirm the best",
 }

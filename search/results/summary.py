@@ -80,6 +80,7 @@ class StudySummary:
         sampler: What proposed the configurations; None before a driver has opened the study.
         racing: Seeds of the first round and the most seeds, if finalists race for more of them.
         objectives: What the study makes better at once; empty where it is the metric alone.
+        packing: How trials share the GPUs, in words; None where there are none.
         directory: Where the study lies, with what is kept beside its log; None for a bare log.
     """
 
@@ -93,6 +94,7 @@ class StudySummary:
     trials: dict[int, TrialSummary] = field(default_factory=dict)
     sampler: str | None = None
     racing: tuple[int, int] | None = None
+    packing: str | None = None
     directory: Path | None = None
 
     def looks(self) -> list[Look]:
@@ -151,6 +153,10 @@ def interrupt(summary: StudySummary) -> None:
 
 def _closed(summary: StudySummary, _: Event) -> None:
     interrupt(summary)
+
+
+def _packed(summary: StudySummary, event: Event) -> None:
+    summary.packing = event["reason"]
 
 
 def _baseline(summary: StudySummary, event: Event) -> None:
@@ -222,6 +228,7 @@ HANDLERS: dict[str, Callable[[StudySummary, Event], None]] = {
     "opened": _opened,
     "closed": _closed,
     "baseline": _baseline,
+    "packed": _packed,
     "proposed": _proposed,
     "leased": _leased,
     "reported": _reported,

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,11 @@ class Desk:
     A ticket is Tune's identifier of a trial: 32 random bits, so that two may be equal. Whatever
     comes under a ticket that holds no lease is old news, and ignored. Nothing here needs Ray.
 
+    Workers either share GPUs, all of them in the same way, or have a GPU each. While they share
+    them, a lease that needs one of its own waits here. Once as many wait as there are workers, or
+    there is nothing else to do, other workers must come, with a GPU each; when they have carried
+    what waited, the former ones come back.
+
     Args:
         attend: Does what people have asked of the running study; called several times a second.
         watchdog_seconds: After so long without a word a worker hangs, and ends itself.
@@ -83,6 +89,10 @@ class Desk:
         self._unbegun = 0
         self._tickets: set[str] = set()
         self._held: dict[str, Held] = {}
+        self._waiting: deque[Lease] = deque()
+        self._most_waiting: float = math.inf
+        self._relief = False
+        self._shared = False
         self._stopped = False
         self.handed_out = 0
         self.ended = 0
@@ -98,6 +108,28 @@ class Desk:
         """Leases that are out."""
         return len(self._held)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a lease waits for a worker with a GPU of its own."""
+        return bool(self._waiting)
+
+    @property
+    def over(self) -> bool:
+        """Whether these workers are to be replaced as soon as they have nothing to do."""
+        if self._relief:
+            return not self._waiting and not any(held.lease.alone for held in self._held.values())
+        return self.waiting and len(self._waiting) >= self._most_waiting
+
+    def change_workers(self, *, shared: bool, workers: int) -> None:
+        """Other workers have come.
+
+        Args:
+            shared: Whether they share GPUs.
+        """
+        self._relief = self.waiting and not shared
+        self._most_waiting = workers if shared else math.inf
+        self._shared = shared
+
     def hand_out(self, ticket: str) -> Lease | None:
         """The next lease, now held by `ticket`; None if there is none now or the ticket was used.
 
@@ -107,9 +139,9 @@ class Desk:
         if ticket in self._tickets or self._stopped:
             return None
         with self._watching():
-            lease = self._leases.next_lease()
-            if lease is None and not self._held and not self._leases.finished:
-                raise RuntimeError("the study waits for results, and nothing is being trained")
+            lease = None if self.over else self._next()
+            if lease is None and not self._held and not self.over:
+                self._find_nothing()
         if lease is not None:
             self._tickets.add(ticket)
             self._held[ticket] = Held(lease, time.monotonic(), lease.from_epoch)
@@ -122,6 +154,25 @@ class Desk:
         held = self._held.get(ticket)
         if held is not None:
             held.begun = True
+
+    def _next(self) -> Lease | None:
+        """The next lease that these workers can carry; what they cannot waits."""
+        if self._waiting and not self._shared:
+            return self._waiting.popleft()
+        while True:
+            lease = self._leases.next_lease()
+            if lease is None or not (self._shared and lease.alone):
+                return lease
+            self._waiting.append(lease)
+            if self.over:
+                return None
+
+    def _find_nothing(self) -> None:
+        """No lease is out, and these workers can carry none."""
+        if self._waiting:
+            self._most_waiting = 0
+        elif not self._leases.finished:
+            raise RuntimeError("the study waits for results, and nothing is being trained")
 
     def wants(self, ticket: str) -> bool:
         """Whether the lease of `ticket` is to go on."""

@@ -2,9 +2,10 @@
 
 import logging
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import ray
 from ray import tune
@@ -22,6 +23,8 @@ from search.runner.tune import (
     LeaseTrainable,
     Patience,
 )
+
+Answer = TypeVar("Answer")
 
 MOST_BARREN_ABORTS = 3  # aborts in a row without a lease ended between them
 LEAST_UNBEGUN = 10  # workers in a row that died before they began, however few slots there are
@@ -47,6 +50,7 @@ class Crew:
         slots: Workers at a time.
         cpus: CPUs of one worker.
         gpus: GPUs of one worker; a fraction shares one.
+        labels: Of Ray's, that its machine must carry.
         watchdog_seconds: A worker that says nothing for so long hangs, and is ended.
     """
 
@@ -55,12 +59,18 @@ class Crew:
     slots: int
     cpus: float
     gpus: float = 0.0
+    labels: Mapping[str, str] = field(default_factory=dict)
     watchdog_seconds: float = 3600.0
+
+    @property
+    def shares(self) -> bool:
+        """Whether several of them are on one GPU."""
+        return 0 < self.gpus < 1
 
 
 def run_leases(
     leases: Leases,
-    crew: Crew,
+    crews: Callable[[bool], Crew],
     *,
     checkpoint_path: Callable[[int], Path],
     aborted: Callable[[str], None],
@@ -70,6 +80,8 @@ def run_leases(
     """Have all leases carried; the connected Ray session stays as it is.
 
     Args:
+        crews: Who carries the next leases, asked before each `Tuner`: with True, workers that have
+            a GPU each, for a while, as a lease waits that needs one of its own.
         checkpoint_path: Where the checkpoint of a trial of that number lies or goes.
         aborted: Told the cause each time Tune gives up; the leases in flight then go out again.
         attend: Does what people have asked of the running study; called several times a second.
@@ -79,6 +91,7 @@ def run_leases(
         RuntimeError: Tune gives up again and again.
         Exception: Whatever `leases` raised.
     """
+    crew = crews(False)
     desk = Desk(
         leases,
         attend=attend,
@@ -88,19 +101,46 @@ def run_leases(
     arrays = [ray.put(crew.arrays)]
     barren = 0
     while not desk.finished:
+        crew = crews(desk.waiting)
+        desk.change_workers(shared=crew.shares, workers=crew.slots)
         ended = desk.ended
         cause = _fit(desk, crew, arrays, checkpoint_path, interruption)
         interruption.check()
         if desk.fault is not None:
             raise desk.fault
         if desk.in_flight == 0 and cause is None:
-            continue  # this Tuner had its share of leases
+            continue  # this Tuner had its share of leases, or other workers must come
         cause = cause or "Ray Tune ended while leases were in flight"
         aborted(cause)
         desk.lose_all(cause)
         barren = 0 if desk.ended > ended else barren + 1
         if barren == MOST_BARREN_ABORTS:
             raise RuntimeError(f"Ray Tune gave up {barren} times in a row, the last time: {cause}")
+
+
+def on_gpu(ask: Callable[[Arrays], Answer], arrays: Arrays, *, labels: Mapping[str, str]) -> Answer:
+    """What a function says in a process that has a GPU to itself; waits until one is free.
+
+    Args:
+        labels: Of Ray's, that the machine must carry.
+
+    Raises:
+        RuntimeError: The process is gone.
+        Exception: Whatever the function raised.
+    """
+    task = ray.remote(num_cpus=0, num_gpus=1, max_retries=0)(_answer)
+    try:
+        answer: Answer = ray.get(task.options(label_selector=dict(labels)).remote(ask, arrays))
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.RayError as error:
+        said = one_line(str(error))
+        raise RuntimeError(f"models could not be measured on a GPU: {said}") from None
+    return answer
+
+
+def _answer(ask: Callable[[Arrays], Answer], arrays: Arrays) -> Answer:
+    return ask(arrays)
 
 
 def _fit(
@@ -126,7 +166,10 @@ def _fit(
                     arrays=arrays,
                     watchdog_seconds=crew.watchdog_seconds,
                 ),
-                tune.PlacementGroupFactory([{"CPU": crew.cpus, "GPU": crew.gpus}]),
+                tune.PlacementGroupFactory(
+                    [{"CPU": crew.cpus, "GPU": crew.gpus}],
+                    bundle_label_selector=[dict(crew.labels)] if crew.labels else None,
+                ),
             ),
             tune_config=tune.TuneConfig(
                 search_alg=LeaseSearcher(desk, checkpoint_path),

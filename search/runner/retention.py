@@ -7,7 +7,7 @@ from pathlib import Path
 from search.motion.confirm import best_trials
 from search.motion.events import Event
 from search.motion.state import StudyState
-from search.trial import State
+from search.trial import USELESS
 
 KEPT_PER_FAMILY = 3  # of the search, for later exports and warm starts
 SWEEP_SECONDS = 10.0
@@ -47,7 +47,7 @@ def needed_checkpoints(state: StudyState) -> set[int]:
     """Numbers of the trials whose checkpoints are needed."""
     needed = set()
     for trial in state.trials:
-        confirms = not trial.in_search and trial.state != State.failed
+        confirms = not trial.in_search and trial.state not in USELESS
         if confirms or not trial.state.final:
             needed.add(trial.trial.number)
     for family in state.families.values():

@@ -4,10 +4,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from cluster.connect import Session, connect
+from cluster.connect import connect
 from cluster.findings import judge, mends
 from cluster.preflight import ask_nodes, living_nodes
 from search.earlier import earlier_trials
@@ -15,17 +14,17 @@ from search.motion.conductor import Conductor
 from search.motion.events import Event
 from search.problem import Problem
 from search.runner.attendant import Attendant
+from search.runner.crews import Crews
 from search.runner.interruption import Interruption, catch_signals
 from search.runner.journal import Journal
-from search.runner.leases import Crew, run_leases
+from search.runner.leases import run_leases
 from search.runner.packages import ROOT, check_packages
 from search.runner.retention import Retention
-from search.runner.worker import Duty, Worker
 from search.store.example_losses import read_losses
 from search.store.ranges import write_ranges
 from search.store.sources import store_sources, unchanged_sources
 from search.store.store import CHECKPOINTS, Store, checkpoint_path
-from search.study import Resources, Study
+from search.study import Study
 from search.trial import State
 from trainers.device import describe_devices
 
@@ -80,35 +79,6 @@ def run_study(
                 return _run(study, problem, store, address, see, interruption)
 
 
-def crew_of(study: Study, problem: Problem, session: Session) -> Crew:
-    """Who carries the leases of a study, and how many at a time.
-
-    Raises:
-        ValueError: The cluster does not hold a single trial, or not the data set.
-    """
-    resources = study.resources
-    gpus = _gpus(resources, session)
-    description, arrays = problem.dataset.to_parts()
-    _check_store(sum(array.nbytes for array in arrays.values()), session.object_store_bytes)
-    duty = Duty(
-        description=description,
-        sources=problem.sources,
-        metric=problem.metric.name,
-        epochs=study.budget.epochs,
-        patience=study.budget.patience,
-        device="cuda" if gpus else "cpu",
-        threads=resources.cpus_per_trial,
-    )
-    return Crew(
-        hire=partial(Worker, duty),
-        arrays=arrays,
-        slots=_slots(resources, gpus, session),
-        cpus=resources.cpus_per_trial,
-        gpus=gpus,
-        watchdog_seconds=resources.watchdog_seconds,
-    )
-
-
 def _run(
     study: Study,
     problem: Problem,
@@ -138,13 +108,16 @@ def _run(
     journal.readers.append(retention.see)
     with connect(address, code=ROOT) as session:
         check_machines(store.directory)
-        crew = crew_of(study, problem, session)
+        crews = Crews(study, problem, session, record=journal.record)
+        for event in log:
+            crews.see(event)
+        journal.readers.append(crews.see)
         store.replace_study(study)  # not before all is found to be right
         write_ranges(store.directory, problem.spaces)
         try:
             run_leases(
                 conductor,
-                crew,
+                crews,
                 checkpoint_path=store.checkpoint_path,
                 aborted=journal.record_abort,
                 interruption=interruption,
@@ -179,38 +152,3 @@ def _removed_if_nothing_began(store: Store) -> Iterator[None]:
             store.close()
             shutil.rmtree(store.directory)
         raise
-
-
-def _check_store(needed: int, there: float) -> None:
-    """Refuse a data set that Ray could not share among the trials."""
-    if needed > there:
-        raise ValueError(
-            f"the data set's arrays must fit into Ray's object store, got {needed / 1e6:,.1f} MB "
-            f"of arrays and a store of {there / 1e6:,.1f} MB; give the machine more memory, or the "
-            f"study less data"
-        )
-
-
-def _gpus(resources: Resources, session: Session) -> float:
-    """GPUs of one trial."""
-    if isinstance(resources.gpus_per_trial, str):  # "auto"
-        return 1.0 if session.gpus >= 1 else 0.0
-    return float(resources.gpus_per_trial)
-
-
-def _slots(resources: Resources, gpus: float, session: Session) -> int:
-    """Trials at a time."""
-    room = int(session.cpus // resources.cpus_per_trial)
-    if room < 1:
-        raise ValueError(
-            f"`resources.cpus_per_trial` must be at most the {session.cpus:g} CPUs there are, "
-            f"got {resources.cpus_per_trial}"
-        )
-    if gpus:
-        room = min(room, int(session.gpus / gpus))
-    if room < 1:
-        raise ValueError(
-            f"`resources.gpus_per_trial` must be at most the {session.gpus:g} GPUs there are, "
-            f"got {resources.gpus_per_trial}"
-        )
-    return min(room, resources.max_concurrent or room)

@@ -46,7 +46,8 @@ class LeaseSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next lease; None if there is none now, and Tune then asks again a little later."""
-        if self._desk.finished or self._desk.handed_out >= self._last:
+        desk = self._desk
+        if desk.finished or desk.over or desk.handed_out >= self._last:
             return str(Searcher.FINISHED)
         free = self._desk.in_flight < self._slots
         lease = self._desk.hand_out(trial_id) if free else None

@@ -18,7 +18,14 @@ from search.trial import Lease, Outcome
 from trainers.catalog import load_family
 from trainers.data.batching import DeviceData
 from trainers.data.dataset import Dataset
-from trainers.device import free_memory, is_out_of_memory, use_threads
+from trainers.device import (
+    begin_peak,
+    free_memory,
+    is_out_of_memory,
+    limit_memory,
+    peak_bytes,
+    use_threads,
+)
 from trainers.size import streaming_costs
 from trainers.training.checkpoint import UnusableCheckpointError
 from trainers.training.loop import Diverged, Training
@@ -38,6 +45,8 @@ class Duty:
         device: Where tensors live, in torch's words.
         patience: Epochs in a row without a better value, after which a trial is over.
         threads: CPU threads of one trial.
+        gpu_share: Of a GPU, of one worker; below 1 others share it.
+        tensor_bytes: What its tensors may take of that; None for all of its share.
         checkpoint_seconds: The least time between two checkpoints of a running lease.
     """
 
@@ -48,6 +57,8 @@ class Duty:
     device: str = "cpu"
     patience: int | None = None
     threads: int = 1
+    gpu_share: float = 1.0
+    tensor_bytes: int | None = None
     checkpoint_seconds: float = 5.0
 
 
@@ -62,7 +73,8 @@ class Worker:
         check_packages()
         use_threads(duty.threads)
         self._duty = duty
-        self._data = DeviceData(Dataset.from_parts(duty.description, arrays), duty.device)
+        self._arrays = arrays
+        self._data: DeviceData | None = None
         self._run: Run | None = None
 
     def take(self, lease: Lease, checkpoint: Path) -> None:
@@ -81,12 +93,13 @@ class Worker:
                 news.extend(self._run.restore())
             outcome = self._run.advance(news, self._duty.checkpoint_seconds)
         except Exception as error:
-            outcome = failure(error, _kind(error))
+            outcome = ending(error, shares=self._duty.gpu_share < 1)
         if outcome is not None:
             self._run = None
-            if outcome.kind == "failed":  # the error's traceback may still hold the whole model
+            if outcome.kind != "reached":  # the error's traceback may still hold the whole model
                 free_memory()
-        return Message(news, outcome)
+        seen = peak_bytes(self._duty.device)
+        return Message([told | seen for told in news], outcome)
 
     def put_down(self) -> None:
         """Save what has been done of a lease that is not over; the process may end now."""
@@ -96,15 +109,25 @@ class Worker:
             self._run = None
 
     def _training(self) -> Training:
-        trial = self._lease.trial
+        trial, data = self._lease.trial, self._resident()
+        begin_peak(self._duty.device)
         return Training(
             load_family(trial.family, self._duty.sources.get(trial.family)),
             trial.config,
-            self._data,
+            data,
             seed=trial.seed,
             epochs=self._duty.epochs,
             metric=self._duty.metric,
         )
+
+    def _resident(self) -> DeviceData:
+        """The data on their device, where they stay."""
+        if self._data is None:
+            duty = self._duty
+            if duty.device == "cuda" and duty.gpu_share < 1:
+                limit_memory(duty.gpu_share, duty.tensor_bytes)
+            self._data = DeviceData(Dataset.from_parts(duty.description, self._arrays), duty.device)
+        return self._data
 
 
 class Run:
@@ -231,8 +254,15 @@ def write_history(checkpoint: Path, history: list[dict[str, Any]]) -> None:
         draft.write_text(json.dumps(history), encoding="utf-8")
 
 
-def _kind(error: Exception) -> str:
-    """What an error means for the trial, where that is more than its type."""
-    if isinstance(error, Diverged):
-        return "diverged"
-    return "out of memory" if is_out_of_memory(error) else ""
+def ending(error: Exception, *, shares: bool) -> Outcome:
+    """What an error means for the trial; a lack of memory is no fault of its training.
+
+    Args:
+        shares: Whether other workers share the GPU.
+    """
+    if not is_out_of_memory(error):
+        return failure(error, "diverged" if isinstance(error, Diverged) else "")
+    found = failure(error, "out of memory")
+    if shares:
+        return Outcome.crowded(f"{found.cause} (in a share of a GPU)")
+    return Outcome.infeasible(found.cause, found.traceback)

@@ -39,6 +39,7 @@ STATES = {
     State.stopped: TrialState.PRUNED,
     State.complete: TrialState.COMPLETE,
     State.failed: TrialState.FAIL,
+    State.infeasible: TrialState.FAIL,
 }
 
 

@@ -6,7 +6,7 @@ from heapq import nsmallest
 from random import Random
 from typing import Any
 
-from search.trial import State
+from search.trial import USELESS, State
 from spaces import Config, SearchSpace, flatten, mutate, sample
 
 RIVALS = 5  # of whom the best becomes a parent
@@ -62,7 +62,7 @@ class Results:
         self, number: int, config: Config, history: Sequence[tuple[int, float]], state: State
     ) -> None:
         """Take note of what `Sampler.tell` was told."""
-        if state == State.failed or not history:
+        if state in USELESS or not history:
             self._by_number.pop(number, None)
             return
         best, curve = float("inf"), []

@@ -3,14 +3,17 @@
 import os
 from pathlib import Path
 
+from cluster.machine import Machine
 from search.earlier import earlier_trials
-from search.plan import FamilyPlan, Plan
+from search.plan import FamilyPlan, Plan, Shapes, dry_runs
 from search.problem import Problem
 from search.results.cells import count, seconds
 from search.results.planned import plan_path
 from search.results.tables import Block, to_terminal
-from search.study import Study
-from trainers.device import use_threads, usual_device
+from search.runner.meter import data_bytes, gpu_of, need_of
+from search.runner.packing import Gpu, Packing, pack
+from search.study import AUTO, Study
+from trainers.device import accelerator, device_sizes, use_threads, usual_device
 
 
 def plan_text(study: Study, directory: Path) -> str:
@@ -24,7 +27,14 @@ def plan_text(study: Study, directory: Path) -> str:
     earlier_trials(study, problem)
     use_threads(study.resources.cpus_per_trial)
     device = "cpu" if study.resources.gpus_per_trial == 0 else usual_device()
-    plan = Plan.of(study, problem, slots=slots_here(study), device=device)
+    shapes = dry_runs(study, problem, device=device)
+    slots, packing = slots_here(study), ""
+    if device == "cuda" and study.resources.gpus_per_trial == AUTO:
+        arrays = problem.dataset.to_parts()[1]
+        here = Machine(os.cpu_count() or 1, len(device_sizes()))
+        packed = packed_here(study, shapes, gpu_of(accelerator()), here, data_bytes(arrays))
+        slots, packing = packed.slots, packed.reason
+    plan = Plan.from_shapes(study, shapes, slots=slots, device=device, packing=packing)
     plan.write(plan_path(directory))
     return to_terminal([_block(study, plan)])
 
@@ -33,6 +43,15 @@ def slots_here(study: Study) -> int:
     """Trials at a time by the CPUs of this machine; at least one."""
     room = (os.cpu_count() or 1) // study.resources.cpus_per_trial
     return max(min(room, study.resources.max_concurrent or room), 1)
+
+
+def packed_here(
+    study: Study, shapes: Shapes, gpu: Gpu, machine: Machine, data_bytes: int
+) -> Packing:
+    """How trials will share the GPUs of this machine."""
+    needs = [need_of(cost, data_bytes) for costs in shapes.values() for cost in costs]
+    resources = study.resources
+    return pack(needs, gpu, [machine], cpus=resources.cpus_per_trial, most=resources.max_concurrent)
 
 
 def _block(study: Study, plan: Plan) -> Block:
@@ -61,6 +80,7 @@ def _row(name: str, family: FamilyPlan) -> list[str]:
 
 def _notes(plan: Plan) -> list[str]:
     return [
+        *([f"GPUs: {plan.packing}."] if plan.packing else []),
         f"{seconds(plan.device_seconds)} of training in all, from short runs on {plan.device} of "
         "the smallest, the middle and the largest model of some draws.",
         f"Checkpoints: {size(plan.kept_bytes)} at the end, at most {size(plan.peak_bytes)} before.",

@@ -18,7 +18,7 @@ from search.results.health import health_notes
 from search.results.summary import Event, StudySummary, TrialSummary
 from search.results.tables import Block, to_terminal
 from search.study import Study
-from search.trial import State
+from search.trial import USELESS, State
 
 REFRESHES_PER_SECOND = 2
 FIRST_LINE_SECONDS = 2.0
@@ -212,7 +212,7 @@ def _cells(summary: StudySummary, family: str) -> list[str]:
 
 
 def _notes(summary: StudySummary) -> list[str]:
-    causes = [trial.cause for trial in summary.trials.values() if trial.state == State.failed]
+    causes = [trial.cause for trial in summary.trials.values() if trial.state in USELESS]
     failure = [f"The last failure: {causes[-1]}"] if causes else []
     return [*failure, *health_notes(summary)]
 

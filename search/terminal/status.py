@@ -40,7 +40,8 @@ def _status(folder: Path) -> str:
     block = progress_block(summary, f"{folder}: {standing}")
     plan = "".join(f" {sentence}\n" for sentence in against_plan(folder, summary))
     notes = "".join(f" Note: {note}.\n" for note in summary.reservations())
-    return to_terminal([block]) + plan + notes + hint
+    packing = f" GPUs: {summary.packing}.\n" if summary.packing else ""
+    return to_terminal([block]) + packing + plan + notes + hint
 
 
 def _is_finished(folder: Path, summary: StudySummary) -> bool:

@@ -10,7 +10,7 @@ from search.tracking.database import address
 from search.tracking.records import StudyRecord, TrialRecord
 from search.trial import State
 
-STATUS = {State.complete: "FINISHED", State.failed: "FAILED"}
+STATUS = {State.complete: "FINISHED", State.failed: "FAILED", State.infeasible: "FAILED"}
 ENDED_EARLY = "KILLED"
 MOST_AT_ONCE = 1000  # metrics that MLflow takes in one call
 LONGEST_PARAM = 6000  # characters

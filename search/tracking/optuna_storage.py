@@ -25,6 +25,7 @@ STATES = {
     State.pruned: TrialState.PRUNED,
     State.stopped: TrialState.PRUNED,
     State.failed: TrialState.FAIL,
+    State.infeasible: TrialState.FAIL,
 }
 
 

@@ -27,8 +27,11 @@ class ScriptedWorker:
     Its checkpoint is a file with the number of epochs done.
     """
 
-    def __init__(self, script: Mapping[int, str], arrays: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self, script: Mapping[int, str], arrays: dict[str, np.ndarray], share: float = 1.0
+    ) -> None:
         self.script = script
+        self.share = share
         self.arrays = arrays
         self.leases = 0
 
@@ -38,10 +41,19 @@ class ScriptedWorker:
         self.leases += 1
 
     def work(self) -> Message:
+        try:
+            return self.train()
+        except RuntimeError as error:
+            from search.runner.worker import ending  # noqa: PLC0415 - it loads torch
+
+            return Message([], ending(error, shares=self.share < 1))
+
+    def train(self) -> Message:
         self.epoch += 1
         act = self.script.get(self.lease.trial.number, "")
         if self.epoch == 3 and (self.lease.attempt == 1 or act.startswith("always")):
             self.perform(act.removeprefix("always "))
+            self.starve(act.removeprefix("always "))
         self.checkpoint.write_text(str(self.epoch))
         measured = {
             "epoch": self.epoch,
@@ -51,6 +63,8 @@ class ScriptedWorker:
             "parameters": 1,
             "pid": os.getpid(),
             "leases": self.leases,
+            "share": self.share,
+            "gpu": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
             "writeable": any(array.flags.writeable for array in self.arrays.values()),
         }
         over = self.epoch >= self.lease.to_epoch
@@ -75,6 +89,12 @@ class ScriptedWorker:
         if act.startswith("hog"):
             self.hoard = np.ones(int(act.split()[1]), dtype=np.uint8)
             time.sleep(60)  # for the memory monitor, which ends it
+
+    def starve(self, act: str) -> None:
+        if act == "oom everywhere" or (act == "oom" and self.share < 1):
+            import torch  # noqa: PLC0415 - a worker that needs none has none
+
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB")
 
     def put_down(self) -> None:
         self.checkpoint.with_suffix(".put_down").write_text(str(self.epoch))
@@ -118,15 +138,19 @@ class Scenario:
         slots: int,
         interruption: Interruption | None = None,
         watchdog_seconds: float = 3600.0,
+        crews: Callable[[bool], Crew] | None = None,
     ) -> None:
         run_leases(
             self.conductor,
-            Crew(
-                hire=partial(ScriptedWorker, self.script),
-                arrays={"values": np.zeros(1000)},
-                slots=slots,
-                cpus=1,
-                watchdog_seconds=watchdog_seconds,
+            crews
+            or (
+                lambda alone: Crew(
+                    hire=partial(ScriptedWorker, self.script),
+                    arrays={"values": np.zeros(1000)},
+                    slots=slots,
+                    cpus=1,
+                    watchdog_seconds=watchdog_seconds,
+                )
             ),
             checkpoint_path=lambda trial: self.folder / str(trial),
             aborted=lambda cause: self.record({"event": "aborted", "time": 0.0, "cause": cause}),

@@ -231,7 +231,7 @@ def test_a_family_that_only_fails_is_given_up_and_the_others_go_on(new_stage, ne
             stage.finish(lease, by_units(lease.trial))
     families = stage.conductor.state.families
     assert (len(families["a"].trials), len(families["b"].trials)) == (10, 30)
-    assert families["a"].retired == "10 of its trials failed and none got to a rung"
+    assert families["a"].retired == "10 of its trials came to nothing and none got to a rung"
     assert stage.conductor.state.commonest_cause() == "out of memory"
 
 

@@ -1,6 +1,7 @@
 """Leases out and back, without Ray."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -150,3 +151,59 @@ def test_a_message_survives_its_journey() -> None:
     message = told(1, 2, outcome=Outcome.reached(2, test={"accuracy": 0.5}, test_epoch=1))
     assert Message.from_text(message.to_text()) == message
     assert Message.from_text(told(3).to_text()) == told(3)
+
+
+def shared_desk(leases: Leases, *alone: int, workers: int = 2) -> Desk:
+    leases.todo = [replace(lease, alone=lease.number in alone) for lease in leases.todo]
+    desk = Desk(leases)
+    desk.change_workers(shared=True, workers=workers)
+    return desk
+
+
+def test_what_needs_a_gpu_of_its_own_waits_until_as_many_do_as_there_are_workers() -> None:
+    desk = shared_desk(Leases(6), 0, 2)
+    assert desk.hand_out("a").number == 1
+    assert desk.waiting
+    assert not desk.over
+    assert desk.hand_out("b") is None  # 2 waits as well now
+    assert desk.over
+    desk.hear("a", told(3, outcome=Outcome.reached(3)), last=True)
+    assert desk.hand_out("c") is None
+    desk.change_workers(shared=False, workers=1)
+    assert desk.hand_out("d").number == 0
+    desk.hear("d", told(3, outcome=Outcome.reached(3)), last=True)
+    assert desk.hand_out("e").number == 2
+    assert not desk.over
+    assert desk.hand_out("f").number == 3  # a GPU is free, and an ordinary lease may have it
+    desk.hear("e", told(3, outcome=Outcome.reached(3)), last=True)
+    assert desk.over
+    assert desk.hand_out("g") is None
+    desk.hear("f", told(3, outcome=Outcome.reached(3)), last=True)
+    desk.change_workers(shared=True, workers=2)
+    assert not desk.over
+    assert desk.hand_out("h").number == 4
+
+
+def test_what_waits_goes_out_when_nothing_else_is_left() -> None:
+    desk = shared_desk(Leases(2), 1, workers=8)
+    assert desk.hand_out("a").number == 0
+    assert desk.hand_out("b") is None
+    assert not desk.over
+    desk.hear("a", told(3, outcome=Outcome.reached(3)), last=True)
+    assert desk.hand_out("c") is None
+    assert desk.over
+
+
+def test_a_gpu_each_is_what_leases_alone_need_anyway() -> None:
+    leases = Leases(3)
+    leases.todo = [replace(lease, alone=True) for lease in leases.todo]
+    desk = Desk(leases)
+    desk.change_workers(shared=False, workers=3)
+    assert [desk.hand_out(name).number for name in "abc"] == [0, 1, 2]
+    assert not desk.over
+
+
+def test_a_study_that_waits_for_nothing_is_told() -> None:
+    desk = shared_desk(Leases(0))
+    with pytest.raises(RuntimeError, match="waits for results"):
+        desk.hand_out("a")

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from cluster.connect import Session
+from cluster.machine import Machine
 from search.cli import main
 from search.problem import Problem
 from search.runner import runner
-from search.runner.runner import crew_of
+from search.runner.crews import Crews
 from search.study import Study
 
 STUDY = Study.from_mapping(
@@ -25,16 +26,17 @@ STUDY = Study.from_mapping(
 
 
 def session(store: float) -> Session:
-    return Session(cpus=2.0, gpus=0.0, local=True, object_store_bytes=store)
+    machines = (Machine(2.0),)
+    return Session(2.0, 0.0, local=True, object_store_bytes=store, machines=machines)
 
 
 def test_a_data_set_is_held_against_the_object_store() -> None:
     problem = Problem.of(STUDY)
     _, arrays = problem.dataset.to_parts()
     size = sum(array.nbytes for array in arrays.values())
-    assert crew_of(STUDY, problem, session(size)).slots == 2
+    assert Crews(STUDY, problem, session(size), record=print)(False).slots == 2
     with pytest.raises(ValueError, match=r"got 0\.5 MB of arrays and a store of 0\.1 MB"):
-        crew_of(STUDY, problem, session(100_000))
+        Crews(STUDY, problem, session(100_000), record=print)
 
 
 def test_the_command_line_refuses_it_and_leaves_nothing(

@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from cluster.machine import Machine
 from search.cli import main
 from search.plan import Plan
 from search.results.index import summarize
 from search.results.planned import against_plan, plan_path
+from search.results.tables import to_terminal
+from search.runner.packing import Gpu
 from search.study import Study
+from search.terminal.planning import _block, packed_here
 from trainers.training.dry_run import Cost
 
 
@@ -114,3 +118,14 @@ def test_bad_input_is_refused_as_by_validate(
         main(["plan", "--benchmark", "digits_rows", "--families", "gruu", "--out", str(tmp_path)])
     assert end.value.code == 2
     assert "there is no family 'gruu'; did you mean 'gru'?" in capsys.readouterr().err
+
+
+def test_a_plan_shares_the_gpus_of_this_machine_as_a_run_would() -> None:
+    costs = {name: (Cost(1000, 1.0, 2 * 10**9, 2000, busy=0.2),) * 3 for name in "ab"}
+    gpu = Gpu("L4", 24 * 10**9, 10**9)
+    packed = packed_here(study({"trials_per_family": 3}), costs, gpu, Machine(16.0, 2.0), 10**9)
+    # 3 GB with the data, and CUDA's own; five keep a GPU busy all of the time
+    assert (packed.per_gpu, packed.slots, packed.tensor_bytes) == (5, 10, 3_800_000_000)
+    asked = study({"trials_per_family": 3})
+    plan = Plan.from_shapes(asked, costs, slots=10, device="cuda", packing=packed.reason)
+    assert "5 trials at a time on each L4 (24 GB)" in to_terminal([_block(asked, plan)])

@@ -25,6 +25,8 @@ outcomes = (
     )
     | st.builds(Outcome.failed, st.text(), st.text())
     | st.builds(Outcome.lost, st.text())
+    | st.builds(Outcome.crowded, st.text())
+    | st.builds(Outcome.infeasible, st.text(), st.text())
 )
 
 
@@ -43,8 +45,9 @@ def test_an_outcome_survives_json(outcome):
     assert Outcome.from_json(json.loads(json.dumps(outcome.to_json()))) == outcome
 
 
-def test_four_states_are_final():
-    assert {state for state in State if state.final} == {"complete", "pruned", "stopped", "failed"}
+def test_five_states_are_final():
+    final = {"complete", "pruned", "stopped", "failed", "infeasible"}
+    assert {state for state in State if state.final} == final
 
 
 def test_outcomes_say_what_they_are():

@@ -45,6 +45,7 @@ class Writer:
 
     def begin(self, *, time: float) -> None:
         self.store.append({**OPENED, "time": time})
+        self.store.append({"event": "packed", "reason": "4 trials at a time on each H200"})
         for event in trial_events(0):
             self.store.append(event)
 
@@ -73,6 +74,7 @@ def test_a_pipe_gets_lines_and_at_the_end_how_it_stands(writer: Writer, tmp_path
     assert lines[1].endswith("song: finished")
     (row,) = [line for line in lines if line.strip().startswith("gru")]
     assert "0.4" in row
+    assert " GPUs: 4 trials at a time on each H200." in lines
     assert writer.waited == 5
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from search.problem import Problem
 from search.runner import worker as worker_module
 from search.runner.worker import Duty, Worker, history_path
 from search.store.example_losses import losses_path, read_losses
 from search.study import Study
-from search.trial import Lease, Trial
+from search.trial import Lease, Outcome, Trial
 from spaces import default
 from trainers.training.loop import Diverged, Training
 
@@ -219,11 +220,29 @@ def test_what_goes_wrong_in_training_is_an_outcome(
     monkeypatch.setattr(Training, "run_epoch", fail_in_second)
     messages = carry(worker, Lease(0, trial, 1, 0, EPOCHS), tmp_path / "0")
     assert [epoch for epoch, *_ in values(messages)] == [1]
-    assert messages[-1].outcome.kind == "failed"
+    no_memory = cause.startswith("out of memory")
+    assert messages[-1].outcome.kind == ("infeasible" if no_memory else "failed")
     assert messages[-1].outcome.cause == cause
     assert "fail_in_second" in messages[-1].outcome.traceback
     monkeypatch.undo()  # the process is fit for the next lease
     assert carry(worker, Lease(1, trial, 1, 0, 1), tmp_path / "1")[-1].outcome.kind == "reached"
+
+
+def test_a_worker_that_shares_a_gpu_gives_a_trial_back_that_needs_more(
+    problem: Problem, duty: Duty, trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    worker = Worker(replace(duty, gpu_share=0.25), problem.dataset.to_parts()[1])
+    monkeypatch.setattr(Training, "run_epoch", run_out)
+    outcome = carry(worker, Lease(0, trial, 1, 0, EPOCHS), tmp_path / "0")[-1].outcome
+    assert outcome == Outcome.crowded("out of memory: CUDA out of memory. (in a share of a GPU)")
+    monkeypatch.undo()
+    monkeypatch.setattr(worker_module, "DeviceData", run_out)  # not even the data have room
+    other = Worker(replace(duty, gpu_share=0.25), problem.dataset.to_parts()[1])
+    outcome = carry(other, Lease(0, trial, 1, 0, EPOCHS), tmp_path / "1")[-1].outcome
+    assert outcome.kind == "crowded"
 
 
 def test_a_configuration_that_cannot_be_built_fails_by_its_cause(

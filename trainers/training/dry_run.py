@@ -21,7 +21,9 @@ from trainers.device import free_memory
 from trainers.training.loop import Diverged, Training
 
 STEPS: Final = 2
-"""Optimiser steps of an epoch of the dry run; a first epoch warms up, a second is measured."""
+"""Optimiser steps of an epoch of the dry run."""
+EPOCHS: Final = 3
+"""A first one warms up, a second is timed, and on a GPU a third is looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,14 @@ class Cost:
         memory_bytes: Of its tensors at the peak; on a processor those that autograd keeps and those
             of the weights, without the process itself and the data set.
         checkpoint_bytes: On disk.
+        busy: The share of an epoch in which a GPU computes; 0 on a processor.
     """
 
     parameters: int
     epoch_seconds: float
     memory_bytes: int
     checkpoint_bytes: int
+    busy: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with these keys."""
@@ -62,7 +66,7 @@ def dry_run(family: type[Backbone], config: Config, dataset: Dataset, *, device:
     if gpu:
         free_memory()
         torch.cuda.reset_peak_memory_stats()
-    training = Training(family, config, data, seed=0, epochs=STEPS)
+    training = Training(family, config, data, seed=0, epochs=EPOCHS)
     kept = Kept()
     with torch.autograd.graph.saved_tensors_hooks(kept.pack, kept.unpack):
         _epoch_seconds(training)
@@ -75,6 +79,7 @@ def dry_run(family: type[Backbone], config: Config, dataset: Dataset, *, device:
         epoch_seconds=seconds / share,
         memory_bytes=torch.cuda.max_memory_allocated() if gpu else tensors,
         checkpoint_bytes=checkpoint,
+        busy=min(_computing_seconds(training) / seconds, 1.0) if gpu else 0.0,
     )
 
 
@@ -147,6 +152,16 @@ def _epoch_seconds(training: Training) -> float:
     with suppress(Diverged):
         training.run_epoch()
     return perf_counter() - start
+
+
+def _computing_seconds(training: Training) -> float:
+    """How long a GPU computes in an epoch; kernels that torch's profiler cannot see count not."""
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        _epoch_seconds(training)
+        torch.cuda.synchronize()
+    microseconds = sum(kernel.self_device_time_total for kernel in profile.key_averages())
+    return float(microseconds) / 1e6
 
 
 def _on_disk(training: Training) -> int:
