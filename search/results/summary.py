@@ -80,6 +80,7 @@ class StudySummary:
         sampler: What proposed the configurations; None before a driver has opened the study.
         racing: Seeds of the first round and the most seeds, if finalists race for more of them.
         objectives: What the study makes better at once; empty where it is the metric alone.
+        refitted: Numbers of the finalists that were trained again on train and validation.
         directory: Where the study lies, with what is kept beside its log; None for a bare log.
     """
 
@@ -93,6 +94,7 @@ class StudySummary:
     trials: dict[int, TrialSummary] = field(default_factory=dict)
     sampler: str | None = None
     racing: tuple[int, int] | None = None
+    refitted: list[int] = field(default_factory=list)
     directory: Path | None = None
 
     def looks(self) -> list[Look]:
@@ -215,6 +217,9 @@ def _tested(summary: StudySummary, event: Event) -> None:
     trial = summary.trials[event["trial"]]
     trial.test = event["test"][summary.metric]
     trial.costs = json.dumps(json.loads(trial.costs) | event.get("streaming", {}))
+    if "refit" in event and trial.trial not in summary.refitted:
+        summary.refitted.append(trial.trial)
+        trial.train_seconds += event["refit"]["seconds"]
 
 
 HANDLERS: dict[str, Callable[[StudySummary, Event], None]] = {

@@ -11,6 +11,7 @@ import numpy as np
 
 from search.runner.message import Message, failure
 from search.runner.packages import check_packages
+from search.runner.refitting import Refitting
 from search.store.drafts import draft_of
 from search.store.example_losses import write_losses
 from search.store.patience import StoragePatience
@@ -22,6 +23,7 @@ from trainers.device import free_memory, is_out_of_memory, use_threads
 from trainers.size import streaming_costs
 from trainers.training.checkpoint import UnusableCheckpointError
 from trainers.training.loop import Diverged, Training
+from trainers.training.refit import joined, refit
 
 REPORT_SECONDS = 0.5  # short epochs are reported together, so that a worker reports twice a second
 
@@ -39,6 +41,7 @@ class Duty:
         patience: Epochs in a row without a better value, after which a trial is over.
         threads: CPU threads of one trial.
         checkpoint_seconds: The least time between two checkpoints of a running lease.
+        refit: Finalists are trained again on train and validation before they are tested.
     """
 
     description: dict[str, Any]
@@ -49,6 +52,7 @@ class Duty:
     patience: int | None = None
     threads: int = 1
     checkpoint_seconds: float = 5.0
+    refit: bool = False
 
 
 class Worker:
@@ -62,7 +66,9 @@ class Worker:
         check_packages()
         use_threads(duty.threads)
         self._duty = duty
-        self._data = DeviceData(Dataset.from_parts(duty.description, arrays), duty.device)
+        self._dataset = Dataset.from_parts(duty.description, arrays)
+        self._data = DeviceData(self._dataset, duty.device)
+        self._joined: DeviceData | None = None
         self._run: Run | None = None
 
     def take(self, lease: Lease, checkpoint: Path) -> None:
@@ -76,7 +82,11 @@ class Worker:
         try:
             if self._run is None:
                 self._run = Run(
-                    self._training(), self._lease, self._checkpoint, self._duty.patience
+                    self._training(),
+                    self._lease,
+                    self._checkpoint,
+                    self._duty.patience,
+                    self._refitting(),
                 )
                 news.extend(self._run.restore())
             outcome = self._run.advance(news, self._duty.checkpoint_seconds)
@@ -92,7 +102,7 @@ class Worker:
         """Save what has been done of a lease that is not over; the process may end now."""
         if self._run is not None:
             with suppress(OSError):  # the trial has an older checkpoint, and the lease no listener
-                self._run.save()
+                self._run.put_down()
             self._run = None
 
     def _training(self) -> Training:
@@ -106,6 +116,16 @@ class Worker:
             metric=self._duty.metric,
         )
 
+    def _refitting(self) -> Refitting | None:
+        if not (self._duty.refit and self._lease.test):
+            return None
+        return Refitting(self._refit, self._checkpoint, self._duty.checkpoint_seconds)
+
+    def _refit(self, run: Training) -> Training:
+        if self._joined is None:
+            self._joined = DeviceData(joined(self._dataset), self._duty.device)
+        return refit(run, self._joined, epochs=self._duty.epochs)
+
 
 class Run:
     """One lease being worked on.
@@ -115,8 +135,14 @@ class Run:
     """
 
     def __init__(
-        self, training: Training, lease: Lease, checkpoint: Path, patience: int | None
+        self,
+        training: Training,
+        lease: Lease,
+        checkpoint: Path,
+        patience: int | None,
+        refitting: Refitting | None = None,
     ) -> None:
+        self._refitting = refitting
         self._training = training
         self._lease = lease
         self._checkpoint = checkpoint
@@ -158,7 +184,7 @@ class Run:
             if time.monotonic() >= deadline:
                 break
         if self._over:
-            return self._close()
+            return self._close(deadline)
         if time.monotonic() - self._saved_at >= checkpoint_seconds:
             with suppress(OSError):  # there is an older one
                 self.save()
@@ -173,6 +199,12 @@ class Run:
             self._training.save(self._checkpoint)
             self._saved_epoch = self._training.epoch
 
+    def put_down(self) -> None:
+        """Write all checkpoints."""
+        self.save()
+        if self._refitting is not None:
+            self._refitting.save()
+
     @property
     def _over(self) -> bool:
         return self._training.epoch >= self._lease.to_epoch or self._early
@@ -185,22 +217,27 @@ class Run:
         """
         return self._training.has_settled(self._patience)
 
-    def _close(self) -> Outcome | None:
-        """Keep what the lease came to; None while the storage does not take it."""
+    def _close(self, deadline: float) -> Outcome | None:
+        """Keep what the lease came to; None while storage takes nothing, or training goes on."""
         try:
             self.save()
-            return self._finish()
+            return self._finish(deadline)
         except OSError as error:
             self._storage.wait(error)
             return None
 
-    def _finish(self) -> Outcome:
-        epoch, early = self._training.epoch, self._early
+    def _finish(self, deadline: float) -> Outcome | None:
+        training = tested = self._training
+        epoch, early = training.epoch, self._early
         if not self._lease.test:
             return Outcome.reached(epoch, early=early)
-        evaluation = self._training.evaluate("test")
+        if self._refitting is not None:
+            again = self._refitting.advance(training, until=deadline)
+            if again is None:
+                return None
+            tested = again
+        evaluation = tested.evaluate("test")
         write_losses(self._checkpoint, evaluation.example_losses)
-        training = self._training
         family, task = type(training.model.backbone), training.task
         return Outcome.reached(
             epoch,
@@ -208,6 +245,7 @@ class Run:
             test_epoch=training.best_epoch,
             early=early,
             streaming=streaming_costs(family, training.config, task),
+            refit=None if self._refitting is None else self._refitting.told(training),
         )
 
 
