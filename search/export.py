@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from search.problem import Problem
 from search.results.index import summarize
 from search.results.standing import Standing, standings
 from search.results.summary import StudySummary, TrialSummary
+from search.runner.refitting import refit_path
 from search.store.behaviour import write_behaviour
 from search.store.log import read_events
 from search.store.sources import stored_sources
@@ -26,6 +27,7 @@ from trainers.export.card import Numbers, OnnxModels, OverSeeds
 from trainers.export.recipe import Recipe, Source
 from trainers.model import SequenceModel, build_model
 from trainers.training.loop import Training
+from trainers.training.refit import joined, refit
 
 BEST = "best"
 
@@ -114,11 +116,17 @@ def _export(directory: Path, folder: Path, choose: Choose, *, onnx: bool = False
     study, summary = read_study(directory), summarize(directory)
     trial, over_seeds = choose(summary)
     problem = Problem.of(study, stored_sources(directory))
-    training = _trained(trial, study, problem, checkpoint_path(directory, trial.trial))
-    exported = Exported(trial, problem, training.best_weights())
+    checkpoint = checkpoint_path(directory, trial.trial)
+    training = exported_from = _trained(trial, study, problem, checkpoint)
+    refitted = trial.trial in summary.refitted
+    if refitted:
+        data = DeviceData(joined(problem.dataset))
+        exported_from = refit(training, data, epochs=study.budget.epochs)
+        exported_from.restore(refit_path(checkpoint))
+    exported = Exported(trial, problem, exported_from.best_weights())
     export(
         folder,
-        recipe=_recipe(trial, study, problem),
+        recipe=replace(_recipe(trial, study, problem), refit=refitted),
         dataset=problem.dataset,
         weights=exported.weights,
         numbers=Numbers(

@@ -81,7 +81,7 @@ class Plan:
             for family, costs in shapes.items()
         }
         confirm = study.confirm
-        kept = KEPT_PER_FAMILY + confirm.top_per_family * confirm.seeds
+        kept = KEPT_PER_FAMILY + confirm.top_per_family * confirm.seeds * (1 + confirm.refit)
         return cls(
             slots=slots,
             device=device,

@@ -18,6 +18,7 @@ from trainers.size import count_parameters, latency_ms, state_bytes
 from trainers.sources import source_text
 from trainers.tasks import Metric, Task
 from trainers.training.dry_run import dry_run
+from trainers.training.refit import check_refits
 
 SECTIONS = ("model", "head", "training")
 SHARED = ("head", "training")
@@ -94,6 +95,8 @@ class Problem:
         }
         spaces |= {name: each.space for name, each in sizings.items()}
         own = {name: text for name, text in texts.items() if text is not None}
+        if study.confirm.refit:
+            check_refits(dataset.task)
         metric = dataset.task.metric(study.metric or usual)
         check_objectives(study.search, metric.name)
         said = account(place, dataset)

@@ -186,6 +186,14 @@ class Confirm(Table):
     """Seeds on which each finalist is trained."""
     racing: int | None = Field(default=None, ge=2)
     """The most seeds of one finalist; families not told apart get `seeds` more at a time."""
+    refit: bool = False
+    """Train finalists again, on train and validation, for the epochs that were best, then test."""
+
+    @model_validator(mode="after")
+    def _there_is_something_to_refit(self) -> Self:
+        if self.refit and self.top_per_family == 0:
+            raise ValueError("must have finalists to `refit`: a `top_per_family` of at least 1")
+        return self
 
     @model_validator(mode="after")
     def _race_goes_on(self) -> Self:

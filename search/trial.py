@@ -106,6 +106,14 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Refit:
+    """A second training, on train and validation together: how long it was."""
+
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a lease ended; made by `reached`, `failed`, `infeasible`, `crowded` or `lost`.
 
@@ -122,6 +130,7 @@ class Outcome:
             `trainers.size.streaming_costs`.
         begun: Whether the worker had begun with the lease; else the trial has no part in its death
             (`lost` only).
+        refit: The training on train and validation that made the weights that `test` measured.
     """
 
     kind: Literal["reached", "failed", "infeasible", "crowded", "lost"]
@@ -133,6 +142,7 @@ class Outcome:
     early: bool = False
     streaming: dict[str, float] | None = None
     begun: bool = True
+    refit: Refit | None = None
 
     @classmethod
     def reached(
@@ -143,6 +153,7 @@ class Outcome:
         test_epoch: int | None = None,
         early: bool = False,
         streaming: dict[str, float] | None = None,
+        refit: Refit | None = None,
     ) -> Self:
         """The worker stands at `epoch`: the lease's last, or earlier if not wanted longer."""
         return cls(
@@ -152,6 +163,7 @@ class Outcome:
             test_epoch=test_epoch,
             early=early,
             streaming=streaming,
+            refit=refit,
         )
 
     @classmethod
@@ -181,4 +193,5 @@ class Outcome:
     @classmethod
     def from_json(cls, tree: dict[str, Any]) -> Self:
         """The outcome that `to_json` wrote."""
-        return cls(**tree)
+        refit = tree.get("refit")
+        return cls(**{**tree, "refit": refit and Refit(**refit)})

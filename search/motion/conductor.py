@@ -290,7 +290,7 @@ class Conductor:
         if trial.diverged:
             self._end(trial, State.failed, self._diverged)
         elif outcome.epoch < lease.to_epoch and not outcome.early:
-            self._break_off(trial, lease, outcome.epoch)
+            self._break_off(trial, lease, f"the worker ended its lease at epoch {outcome.epoch}")
         elif not trial.history:
             self._end(trial, State.failed, f"no validation {self._metric} was reported")
         elif outcome.epoch >= self._study.budget.epochs or outcome.early:
@@ -302,24 +302,24 @@ class Conductor:
 
     def _complete(self, trial: TrialProgress, lease: Lease, outcome: Outcome) -> None:
         if lease.test and outcome.test is None:
-            self._lose(trial, lease, "the measurement on the test split did not arrive")
+            self._break_off(trial, lease, "the measurement on the test split did not arrive")
             return
         if lease.test:
             self._emit(events.tested(lease, outcome, self._metric))
         early = outcome.early and trial.epoch < self._study.budget.epochs
         self._end(trial, State.complete, SETTLED if early else "", early=early)
 
-    def _break_off(self, trial: TrialProgress, lease: Lease, epoch: int) -> None:
-        """The worker stopped before its last epoch: not wanted any more, or of its own accord."""
+    def _break_off(self, trial: TrialProgress, lease: Lease, cause: str) -> None:
+        """The worker stopped before its end: not wanted any more, or of its own accord."""
         if trial.stop_requested:
             self._end(trial, State.stopped, STOPPED)
         elif self._stopping:
-            cause = "the study was stopped"
-            self._emit(events.interrupted(lease, trial.epoch, cause, lost=False))
+            stopped = "the study was stopped"
+            self._emit(events.interrupted(lease, trial.epoch, stopped, lost=False))
         elif trial.in_search and self._out_of_time():
             self._end(trial, State.pruned, OUT_OF_TIME)
         else:
-            self._lose(trial, lease, f"the worker ended its lease at epoch {epoch}")
+            self._lose(trial, lease, cause)
 
     def _lose(self, trial: TrialProgress, lease: Lease, cause: str, *, begun: bool = True) -> None:
         """The trial goes on from its last checkpoint, unless it loses worker after worker."""

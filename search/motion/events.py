@@ -109,7 +109,8 @@ def tested(lease: Lease, outcome: Outcome, metric: str) -> Event:
     test = _plain(outcome.test)
     place = _place("tested", lease, outcome.test_epoch or 0)
     streaming = {"streaming": outcome.streaming} if outcome.streaming else {}
-    return {**place, "value": test.get(metric), "test": test, **streaming}
+    refit = {"refit": asdict(outcome.refit)} if outcome.refit else {}
+    return {**place, "value": test.get(metric), "test": test, **streaming, **refit}
 
 
 def ended(

@@ -46,6 +46,7 @@ def rehearse(study: Study, epoch_seconds: Mapping[str, float], *, slots: int = 1
         slots: Trials at a time.
     """
     simulated = _simulate(study, epoch_seconds, slots)
+    twice = 1 + study.confirm.refit  # at most: the second training may be shorter
     factor = _factor(study, simulated)
     accounts = simulated.conductor.state.ledger.accounts
     search = next(event for event in simulated.log if event["event"] == "searched")["time"]
@@ -54,11 +55,11 @@ def rehearse(study: Study, epoch_seconds: Mapping[str, float], *, slots: int = 1
             family: Work(
                 round(factor * accounts[family].proposed),
                 factor * accounts[family].device_seconds,
-                _confirm_seconds(simulated, family),
+                twice * _confirm_seconds(simulated, family),
             )
             for family in study.families
         },
-        factor * search + simulated.now - search,
+        factor * search + twice * (simulated.now - search),
     )
 
 

@@ -279,6 +279,8 @@ class StudyState:
 
     def _tested(self, event: Event) -> None:
         at = self.trials[event["trial"]]
+        if not at.tested:
+            self._spend(at, event.get("refit", {}).get("seconds", 0.0))
         at.tested = True
         value = event.get("value")
         at.test_loss = None if value is None else self._sign * value

@@ -81,6 +81,7 @@ class StudySummary:
         racing: Seeds of the first round and the most seeds, if finalists race for more of them.
         objectives: What the study makes better at once; empty where it is the metric alone.
         packing: How trials share the GPUs, in words; None where there are none.
+        refitted: Numbers of the finalists that were trained again on train and validation.
         directory: Where the study lies, with what is kept beside its log; None for a bare log.
     """
 
@@ -95,6 +96,7 @@ class StudySummary:
     sampler: str | None = None
     racing: tuple[int, int] | None = None
     packing: str | None = None
+    refitted: list[int] = field(default_factory=list)
     directory: Path | None = None
 
     def looks(self) -> list[Look]:
@@ -221,6 +223,9 @@ def _tested(summary: StudySummary, event: Event) -> None:
     trial = summary.trials[event["trial"]]
     trial.test = event["test"][summary.metric]
     trial.costs = json.dumps(json.loads(trial.costs) | event.get("streaming", {}))
+    if "refit" in event and trial.trial not in summary.refitted:
+        summary.refitted.append(trial.trial)
+        trial.train_seconds += event["refit"]["seconds"]
 
 
 HANDLERS: dict[str, Callable[[StudySummary, Event], None]] = {

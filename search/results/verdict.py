@@ -16,6 +16,10 @@ ONE_DRAW = (
     "The search itself was one draw: this is about the finalists it found, and another search "
     "might have found better ones of any family."
 )
+REFITTED = (
+    "Finalists were trained again, on train and validation together, for the epochs that had been "
+    "best on validation; test values are of these models, validation values are from before."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Verdict:
             *_about_race(summary),
             *_about_baseline(summary, places),
             *_about_unconfirmed(places),
+            *([REFITTED] if summary.refitted else []),
             ONE_DRAW,
         ]
         return cls(leader, winner, pairs, sentences)

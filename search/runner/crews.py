@@ -121,6 +121,7 @@ class Crews:
             patience=study.budget.patience,
             device="cuda" if self._gpus else "cpu",
             threads=study.resources.cpus_per_trial,
+            refit=study.confirm.refit,
         )
         self._plain = Crew(
             hire=partial(Worker, self._duty),

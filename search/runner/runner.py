@@ -19,6 +19,7 @@ from search.runner.interruption import Interruption, catch_signals
 from search.runner.journal import Journal
 from search.runner.leases import run_leases
 from search.runner.packages import ROOT, check_packages
+from search.runner.refitting import check_same_rule
 from search.runner.retention import Retention
 from search.store.example_losses import read_losses
 from search.store.ranges import write_ranges
@@ -89,6 +90,7 @@ def _run(
 ) -> StudyEnd:
     """Connect to Ray and have all leases carried."""
     log = list(store.events())
+    check_same_rule(study, log)
     journal = Journal(store, problem, [see], interruption)
     journal.has_baseline = any(event["event"] == "baseline" for event in log)
     conductor = Conductor(

@@ -11,6 +11,7 @@ import numpy as np
 
 from search.runner.message import Message, failure
 from search.runner.packages import check_packages
+from search.runner.refitting import Refitting
 from search.store.drafts import draft_of
 from search.store.example_losses import write_losses
 from search.store.patience import StoragePatience
@@ -29,6 +30,7 @@ from trainers.device import (
 from trainers.size import streaming_costs
 from trainers.training.checkpoint import UnusableCheckpointError
 from trainers.training.loop import Diverged, Training
+from trainers.training.refit import joined, refit
 
 REPORT_SECONDS = 0.5  # short epochs are reported together, so that a worker reports twice a second
 
@@ -48,6 +50,7 @@ class Duty:
         gpu_share: Of a GPU, of one worker; below 1 others share it.
         tensor_bytes: What its tensors may take of that; None for all of its share.
         checkpoint_seconds: The least time between two checkpoints of a running lease.
+        refit: Finalists are trained again on train and validation before they are tested.
     """
 
     description: dict[str, Any]
@@ -60,6 +63,7 @@ class Duty:
     gpu_share: float = 1.0
     tensor_bytes: int | None = None
     checkpoint_seconds: float = 5.0
+    refit: bool = False
 
 
 class Worker:
@@ -73,8 +77,9 @@ class Worker:
         check_packages()
         use_threads(duty.threads)
         self._duty = duty
-        self._arrays = arrays
+        self._dataset = Dataset.from_parts(duty.description, arrays)
         self._data: DeviceData | None = None
+        self._joined: DeviceData | None = None
         self._run: Run | None = None
 
     def take(self, lease: Lease, checkpoint: Path) -> None:
@@ -88,7 +93,11 @@ class Worker:
         try:
             if self._run is None:
                 self._run = Run(
-                    self._training(), self._lease, self._checkpoint, self._duty.patience
+                    self._training(),
+                    self._lease,
+                    self._checkpoint,
+                    self._duty.patience,
+                    self._refitting(),
                 )
                 news.extend(self._run.restore())
             outcome = self._run.advance(news, self._duty.checkpoint_seconds)
@@ -105,7 +114,7 @@ class Worker:
         """Save what has been done of a lease that is not over; the process may end now."""
         if self._run is not None:
             with suppress(OSError):  # the trial has an older checkpoint, and the lease no listener
-                self._run.save()
+                self._run.put_down()
             self._run = None
 
     def _training(self) -> Training:
@@ -126,8 +135,18 @@ class Worker:
             duty = self._duty
             if duty.device == "cuda" and duty.gpu_share < 1:
                 limit_memory(duty.gpu_share, duty.tensor_bytes)
-            self._data = DeviceData(Dataset.from_parts(duty.description, self._arrays), duty.device)
+            self._data = DeviceData(self._dataset, duty.device)
         return self._data
+
+    def _refitting(self) -> Refitting | None:
+        if not (self._duty.refit and self._lease.test):
+            return None
+        return Refitting(self._refit, self._checkpoint, self._duty.checkpoint_seconds)
+
+    def _refit(self, run: Training) -> Training:
+        if self._joined is None:
+            self._joined = DeviceData(joined(self._dataset), self._duty.device)
+        return refit(run, self._joined, epochs=self._duty.epochs)
 
 
 class Run:
@@ -138,8 +157,14 @@ class Run:
     """
 
     def __init__(
-        self, training: Training, lease: Lease, checkpoint: Path, patience: int | None
+        self,
+        training: Training,
+        lease: Lease,
+        checkpoint: Path,
+        patience: int | None,
+        refitting: Refitting | None = None,
     ) -> None:
+        self._refitting = refitting
         self._training = training
         self._lease = lease
         self._checkpoint = checkpoint
@@ -181,7 +206,7 @@ class Run:
             if time.monotonic() >= deadline:
                 break
         if self._over:
-            return self._close()
+            return self._close(deadline)
         if time.monotonic() - self._saved_at >= checkpoint_seconds:
             with suppress(OSError):  # there is an older one
                 self.save()
@@ -196,6 +221,12 @@ class Run:
             self._training.save(self._checkpoint)
             self._saved_epoch = self._training.epoch
 
+    def put_down(self) -> None:
+        """Write all checkpoints."""
+        self.save()
+        if self._refitting is not None:
+            self._refitting.save()
+
     @property
     def _over(self) -> bool:
         return self._training.epoch >= self._lease.to_epoch or self._early
@@ -208,22 +239,27 @@ class Run:
         """
         return self._training.has_settled(self._patience)
 
-    def _close(self) -> Outcome | None:
-        """Keep what the lease came to; None while the storage does not take it."""
+    def _close(self, deadline: float) -> Outcome | None:
+        """Keep what the lease came to; None while storage takes nothing, or training goes on."""
         try:
             self.save()
-            return self._finish()
+            return self._finish(deadline)
         except OSError as error:
             self._storage.wait(error)
             return None
 
-    def _finish(self) -> Outcome:
-        epoch, early = self._training.epoch, self._early
+    def _finish(self, deadline: float) -> Outcome | None:
+        training = tested = self._training
+        epoch, early = training.epoch, self._early
         if not self._lease.test:
             return Outcome.reached(epoch, early=early)
-        evaluation = self._training.evaluate("test")
+        if self._refitting is not None:
+            again = self._refitting.advance(training, until=deadline)
+            if again is None:
+                return None
+            tested = again
+        evaluation = tested.evaluate("test")
         write_losses(self._checkpoint, evaluation.example_losses)
-        training = self._training
         family, task = type(training.model.backbone), training.task
         return Outcome.reached(
             epoch,
@@ -231,6 +267,7 @@ class Run:
             test_epoch=training.best_epoch,
             early=early,
             streaming=streaming_costs(family, training.config, task),
+            refit=None if self._refitting is None else self._refitting.told(training),
         )
 
 

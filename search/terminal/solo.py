@@ -9,6 +9,7 @@ from search.results.cells import number
 from search.store.environment import describe_environment
 from trainers.catalog import family_space, load_family
 from trainers.data.batching import DeviceData
+from trainers.data.dataset import Dataset
 from trainers.data_source import OWN_DATA, account, load_data
 from trainers.device import describe_devices, use_threads
 from trainers.export.card import Numbers
@@ -16,6 +17,7 @@ from trainers.export.folder import check_folder, export
 from trainers.export.recipe import Recipe
 from trainers.sources import split_name
 from trainers.training.loop import Diverged, Measurement, Training
+from trainers.training.refit import check_refits, joined, refit
 
 Say = Callable[[str], object]
 
@@ -56,9 +58,7 @@ def train_alone(
     name = str(recipe.benchmark["name"])
     if split_name(name)[0] is not None and not trust:
         raise ValueError(f"the file of {name} must be trusted before it is run: give --trust")
-    dataset = load_data(name, recipe.options)
-    for line in account(name, dataset):
-        say(line)
+    dataset = _load(name, recipe, say)
     recipe = recipe.complete(family_space(family, dataset.task, len(dataset.train)))
     if recipe.threads is not None:
         use_threads(recipe.threads)
@@ -71,19 +71,29 @@ def train_alone(
         metric=recipe.metric,
     )
     seconds = _train(training, recipe, say)
+    trained, more = _train_again(training, dataset, recipe, say)
     if output is not None:
-        numbers = _numbers(training, seconds)
+        numbers = _numbers(training, trained, seconds + more)
         export(
             output,
             recipe=recipe,
             dataset=dataset,
-            weights=training.best_weights(),
+            weights=trained.best_weights(),
             numbers=numbers,
             environment=describe_environment(describe_devices()),
         )
         say(f"test {training.metric.name}: {number(numbers.test[training.metric.name])}")
         say(f"the model is in {output}")
     return training
+
+
+def _load(name: str, recipe: Recipe, say: Say) -> Dataset:
+    dataset = load_data(name, recipe.options)
+    if recipe.refit:
+        check_refits(dataset.task)
+    for line in account(name, dataset):
+        say(line)
+    return dataset
 
 
 def _on_other_files(recipe: Recipe, data: Sequence[Path]) -> Recipe:
@@ -112,6 +122,23 @@ def _train(training: Training, recipe: Recipe, say: Say) -> float:
     return seconds
 
 
+def _train_again(
+    training: Training, dataset: Dataset, recipe: Recipe, say: Say
+) -> tuple[Training, float]:
+    """The one on train and validation together, if the recipe has it, and the seconds it took."""
+    if not recipe.refit:
+        return training, 0.0
+    again, seconds = refit(training, DeviceData(joined(dataset)), epochs=recipe.epochs), 0.0
+    while again.epoch < training.best_epoch:
+        measured = _next_epoch(again)
+        seconds += measured.seconds
+        say(
+            f"epoch {measured.epoch} on train and validation: training loss "
+            f"{number(measured.train_loss)}, {measured.seconds:.2f} s"
+        )
+    return again, seconds
+
+
 def _next_epoch(training: Training) -> Measurement:
     try:
         return training.run_epoch()
@@ -119,13 +146,14 @@ def _next_epoch(training: Training) -> Measurement:
         raise ValueError(f"the training must not diverge: {error}") from error
 
 
-def _numbers(training: Training, seconds: float) -> Numbers:
+def _numbers(training: Training, trained: Training, seconds: float) -> Numbers:
+    """Of the first training, and of the one that is exported."""
     return Numbers(
         metric=training.metric,
         valid=training.best_value,
         valid_epoch=training.best_epoch,
         parameters=training.parameters,
         train_seconds=seconds,
-        test=training.evaluate("test").metrics,
+        test=trained.evaluate("test").metrics,
         test_over_seeds=None,
     )

@@ -238,7 +238,9 @@ def test_any_misspelt_key_is_named_with_the_right_one(
 
 def test_an_unknown_key_far_from_any_lists_those_known() -> None:
     (found,) = faults(minimal(confirm={"xyzzy": 1}))
-    assert found == "`confirm.xyzzy` is not a known key; it has: racing, seeds, top_per_family"
+    assert (
+        found == "`confirm.xyzzy` is not a known key; it has: racing, refit, seeds, top_per_family"
+    )
 
 
 def test_overrides_are_toml_values_and_bare_words(tmp_path: Path) -> None:

@@ -80,8 +80,9 @@ def card(
         version=environment.get("seqtune"),
         torch=environment.get("libraries", {}).get("torch"),
         commit=environment.get("commit") or "not recorded",
-        table=_table(numbers),
-        test=TESTED if numbers.test else UNTESTED,
+        table=_table(numbers, " before the second training" if recipe.refit else ""),
+        test=(REFITTED if recipe.refit else TESTED) if numbers.test else UNTESTED,
+        weights=WEIGHTS_AGAIN if recipe.refit else WEIGHTS,
         warning=warning,
         use=_use(task),
         trust=", trust=True" if recipe.source else "",
@@ -117,11 +118,11 @@ def _onnx(onnx: OnnxModels) -> str:
     return ONNX.format(difference=f"{onnx.difference:.1e}", streams=streams)
 
 
-def _table(numbers: Numbers) -> str:
+def _table(numbers: Numbers, when: str) -> str:
     metric = numbers.metric
     direction = "higher" if metric.maximize else "lower"
     rows = [
-        f"| {metric.name} on valid, best of all epochs (epoch {numbers.valid_epoch}) "
+        f"| {metric.name} on valid, best of all epochs (epoch {numbers.valid_epoch}){when} "
         f"| {numbers.valid:.6g} |"
     ]
     rows += [
@@ -151,7 +152,14 @@ def _list(values: Mapping[str, Any]) -> str:
 
 TESTED = """The test split was measured once, with the weights of that epoch; a
 family's rank on the leaderboard of its study rests on that."""
+REFITTED = """The model is of a second training with that
+seed, on train and validation together, for as many epochs as had been best. Its test split was
+measured once, after the last of them; a family's rank on the leaderboard of its study rests on
+that."""
 UNTESTED = "The test split has not been measured."
+
+WEIGHTS = "the weights of the best validation epoch"
+WEIGHTS_AGAIN = "the weights after the last epoch of the second training"
 
 CALL = """\
 outputs = model(inputs, mask)    # inputs (batch, time, size); mask (batch, time), True where real
@@ -238,7 +246,7 @@ prepared in the same way.
 | file | holds |
 |---|---|
 | `config.toml` | benchmark, settings, seed, epochs and threads: all that training needs |
-| `weights.safetensors` | the weights of the best validation epoch |
+| `weights.safetensors` | {weights} |
 | `metrics.json` | the numbers above |
 | `preprocessing.json` | task, scaler, vocabulary, classes |
 | `environment.json` | versions, machine, commit |

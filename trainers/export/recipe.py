@@ -12,11 +12,12 @@ import tomli_w
 from spaces import Config, SearchSpace, contains, default, did_you_mean, narrow
 
 CONFIG_FILE = "config.toml"
-PLAIN = ("seed", "epochs", "patience", "threads", "metric")
+PLAIN = ("seed", "epochs", "patience", "threads", "metric", "refit")
 KEYS: dict[str, tuple[type | tuple[type, ...], str]] = {
     **dict.fromkeys(("seed", "epochs", "patience", "threads"), (int, "a whole number")),
     **dict.fromkeys(("source", "model", "head", "training"), (dict, "a table")),
     "metric": (str, "text"),
+    "refit": (bool, "true or false"),
     "benchmark": ((str, dict), "a name or a table"),
 }
 LOWEST = {"seed": 0, "epochs": 1, "patience": 1, "threads": 1}
@@ -57,6 +58,8 @@ class Recipe:
         threads: CPU threads of torch; None leaves them as they are. Sums depend on their number,
             so a value is met again exactly only with the same.
         metric: What tells the best epoch; the task's first without one.
+        refit: The model is the one that was trained again, on train and validation together, for as
+            many epochs as were best.
         source: The text of a user's own class.
     """
 
@@ -67,6 +70,7 @@ class Recipe:
     patience: int | None = None
     threads: int | None = None
     metric: str | None = None
+    refit: bool = False
     source: Source | None = field(default=None, repr=False)
 
     @property
@@ -96,7 +100,7 @@ class Recipe:
 
     def to_toml(self) -> str:
         """The text that `read` reads; the text of a user's own class is not in it."""
-        plain = {name: getattr(self, name) for name in PLAIN}
+        plain = {name: getattr(self, name) for name in PLAIN} | {"refit": self.refit or None}
         source = self.source and {"file": self.source.file, "sha256": self.source.sha256}
         tree = {**plain, "benchmark": dict(self.benchmark), "source": source, **self.config}
         return tomli_w.dumps({name: value for name, value in tree.items() if value is not None})
@@ -129,7 +133,7 @@ def _check_keys(tree: Mapping[str, Any], path: Path) -> None:
         if name not in KEYS:
             raise ValueError(f"{path} has an unknown key {name!r}{did_you_mean(name, set(KEYS))}")
         types, words = KEYS[name]
-        if not isinstance(value, types) or isinstance(value, bool):
+        if not isinstance(value, types) or isinstance(value, bool) != (types is bool):
             raise ValueError(f"`{name}` in {path} must be {words}, got {value!r}")
     for name, low in LOWEST.items():
         if tree.get(name, low) < low:

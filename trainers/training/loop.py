@@ -1,7 +1,7 @@
 """The loop: one configuration with one seed, trained epoch by epoch."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -68,6 +68,8 @@ class Training:
     Args:
         epochs: The horizon of the learning-rate schedule.
         metric: What tells the best epoch; the task's first without one.
+        told: What an earlier training lost on validation, epoch by epoch: this one goes by that,
+            for as many epochs, and does not validate; see `trainers.training.refit`.
 
     Raises:
         ValueError: The task has no such metric, or the configuration cannot be built.
@@ -82,6 +84,7 @@ class Training:
         seed: int,
         epochs: int,
         metric: str | None = None,
+        told: Sequence[float] = (),
     ) -> None:
         self.config = config
         self.seed = seed
@@ -107,6 +110,7 @@ class Training:
         self._examples = training_examples(data, self._settings)
         self._steps_per_epoch = len(self._order(0))
         self._horizon = epochs * self._steps_per_epoch
+        self._told = list(told)
         self._losses: list[float] = []
         self._best: Snapshot = {}
 
@@ -124,6 +128,11 @@ class Training:
     def epoch(self) -> int:
         """Epochs done."""
         return len(self._losses)
+
+    @property
+    def losses(self) -> list[float]:
+        """The validation value after each epoch, as a number to minimise."""
+        return list(self._losses)
 
     @property
     def best_epoch(self) -> int:
@@ -152,9 +161,7 @@ class Training:
             train_loss = self._train(watch, reach)
         probe = SaturationProbe()
         with self._averages_in_place():
-            with probe.watching(self.model.head):
-                examples = measure_split(self.model, self._data.valid, self._data.task)
-            valid = self._data.task.summarize(examples)
+            valid = self._validate(probe)
             self._keep_if_best(valid)
         report = watch.report() | reach.report() | {"saturated_share": probe.share()}
         report["notes"] = notes(report, watch.clip_norm)
@@ -180,6 +187,13 @@ class Training:
         self._check_finite(total, "training loss", watch)
         self._check_finite(self._weights.vector.sum(), "sum of all weights", watch)
         return total.item() / self._examples.examples
+
+    def _validate(self, probe: SaturationProbe) -> dict[str, float]:
+        if self._told:
+            return {self.metric.name: self.metric.loss(self._told[self.epoch])}
+        with probe.watching(self.model.head):
+            examples = measure_split(self.model, self._data.valid, self._data.task)
+        return self._data.task.summarize(examples)
 
     def _order(self, epoch: int) -> list[Tensor]:
         """The batches of an epoch, counted from 0."""
@@ -295,10 +309,10 @@ class Training:
         """
         tensors, state = read_checkpoint(path, self._data.device)
         for name, mine in self._identity().items():
-            if state[name] != mine:
+            if state.get(name) != mine:
                 raise ValueError(
-                    f"{path} must be of this training, got another: its {name} is {state[name]}, "
-                    f"not {mine}"
+                    f"{path} must be of this training, got another: its {name} is "
+                    f"{state.get(name)}, not {mine}"
                 )
         self._weights.load(_below("now", tensors))
         for name, slot in _below("slot", tensors).items():
@@ -314,6 +328,7 @@ class Training:
             "seed": self.seed,
             "metric": self.metric.name,
             "shapes": self._weights.shapes,
+            **({"told": self._told} if self._told else {}),
         }
 
 
