@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from cluster.probe import Answer
 
@@ -41,13 +40,13 @@ class Findings:
         driver: By the machine that asks.
         nodes: By each machine of the cluster, by its id: what `cluster.probe` says, its `name`, the
             `gpus` that Ray was told of and `skew_seconds`; `unreachable` where it did not answer.
-        folder: Where results go.
+        place: Where results go: a folder, or a URL.
         thorough: Whether devices, the speed of storage and authentication were asked about.
     """
 
     driver: Answer
     nodes: dict[str, Answer]
-    folder: Path
+    place: str
     thorough: bool
 
 
@@ -123,10 +122,12 @@ def _authentication_cell(on: bool) -> Cell:
 
 
 def _storage_cells(node: str, answer: Answer, found: Findings) -> Iterator[Cell]:
-    folder, nodes = found.folder, found.nodes
-    shared = f"mount one file system at {folder} on all machines, or give --out DIR on one"
+    place, nodes = found.place, found.nodes
+    shared = f"mount one file system at {place} on all machines, or give --out DIR on one"
+    if "://" in place:
+        shared = f"all machines must reach {place}, with its keys in their environment"
     if "write_error" in answer:
-        mend = f"it cannot write to {folder} ({answer['write_error']}): {shared}"
+        mend = f"it cannot write to {place} ({answer['write_error']}): {shared}"
         yield Cell("results", "cannot write", mend)
         return
     unseen = [nodes[name]["name"] if name in nodes else "the driver" for name in answer["unread"]]
@@ -134,19 +135,20 @@ def _storage_cells(node: str, answer: Answer, found: Findings) -> Iterator[Cell]
         yield Cell(
             "results",
             "not shared",
-            f"it does not see in {folder} what {', '.join(unseen)} wrote there: {shared}",
+            f"it does not see in {place} what {', '.join(unseen)} wrote there: {shared}",
         )
     elif node in found.driver["unread"]:
         yield Cell("results", "not shared", f"the driver does not see what it wrote: {shared}")
     else:
         yield Cell("results", "shared")
-    yield _room_cell(answer["free_bytes"], folder)
+    if "free_bytes" in answer:
+        yield _room_cell(answer["free_bytes"], place)
     if found.thorough:
         yield _speed_cell(answer)
 
 
-def _room_cell(free: int, folder: Path) -> Cell:
-    mend = f"make room: {free / GIGA:.2f} GB are free in {folder}"
+def _room_cell(free: int, place: str) -> Cell:
+    mend = f"make room: {free / GIGA:.2f} GB are free in {place}"
     return Cell("free", f"{free / GIGA:.0f} GB", mend if free < LEAST_FREE_BYTES else "")
 
 

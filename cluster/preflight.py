@@ -1,8 +1,8 @@
 """Every machine of the connected Ray cluster is asked what it is like, before anything is spent."""
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -12,15 +12,18 @@ import ray
 from ray import cloudpickle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from cluster import probe
+from cluster import bucket, bucket_probe, probe
+from cluster.bucket import Bucket, url_of
 from cluster.findings import Findings
 
 PATIENCE_SECONDS = 180.0  # the first task on a machine starts a process there, which loads Ray
 LOOK_SECONDS = 0.5
 FULL_BYTES = 16 * 2**20  # what a machine writes where the storage is timed
 QUICK_BYTES = 64
+TRIED = ".seqtune-check-"
 
-cloudpickle.register_pickle_by_value(probe)  # it runs where seqtune is missing, too
+for module in (probe, bucket, bucket_probe):
+    cloudpickle.register_pickle_by_value(module)  # they run where seqtune is missing, too
 
 
 def living_nodes() -> list[dict[str, Any]]:
@@ -36,17 +39,17 @@ def wait_for_nodes(count: int, seconds: float) -> int:
     return len(living_nodes())
 
 
-def ask_nodes(folder: Path, *, device_question: str | None = None) -> Findings:
+def ask_nodes(place: Path | str, *, device_question: str | None = None) -> Findings:
     """Ask all machines of the connected cluster.
 
     Args:
-        folder: Where results will go; made if need be.
+        place: Where results will go: a URL, or a folder, which is made if need be.
         device_question: See `probe.describe`; with it, they are asked thoroughly.
 
     Raises:
-        OSError: The folder cannot be made here.
+        OSError: The folder cannot be made here, or the object store does not answer.
     """
-    folder, about = folder.absolute(), {node["NodeID"]: node for node in living_nodes()}
+    about = {node["NodeID"]: node for node in living_nodes()}
     nodes = {
         node: {
             "name": f"{about[node]['NodeManagerHostname']} {node[:6]}",
@@ -55,33 +58,62 @@ def ask_nodes(folder: Path, *, device_question: str | None = None) -> Findings:
         }
         for node, answer in _everywhere(list(about), probe.describe, device_question).items()
     }
-    found = Findings(probe.describe(None), nodes, folder, device_question is not None)
+    url = url_of(place)
+    shown = url or str(Path(place).absolute())
+    found = Findings(probe.describe(None), nodes, shown, device_question is not None)
     answering = [node for node, answer in nodes.items() if "unreachable" not in answer]
     _compare_clocks(answering, found)
-    _try_storage(FULL_BYTES if found.thorough else QUICK_BYTES, answering, found)
+    size = FULL_BYTES if found.thorough else QUICK_BYTES
+    if url is None:
+        with _new_folder(Path(shown)) as folder:
+            _try_storage(probe.write, probe.read, folder, size, found)
+    else:
+        with _new_prefix(url) as prefix:
+            _try_storage(bucket_probe.write, bucket_probe.read, prefix, size, found)
     return found
 
 
-def _try_storage(size: int, nodes: list[str], found: Findings) -> None:
-    """Let each machine write a file, and each read what all the others wrote."""
-    place = found.folder / f".seqtune-check-{uuid4().hex[:8]}"
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[str]:
+    """A folder in `folder` for a while."""
+    place = folder / f"{TRIED}{uuid4().hex[:8]}"
     place.mkdir(parents=True)
     try:
-        found.driver.update(probe.write(str(place), "driver", size))
-        for node, answer in _on_each(nodes, probe.write, lambda node: (str(place), node, size)):
-            found.nodes[node].update(answer)
-        wrote = ["driver", *(node for node in nodes if "write_error" not in found.nodes[node])]
-
-        def others(node: str) -> tuple[str, list[str], int]:
-            return str(place), [name for name in wrote if name != node], size
-
-        for node, answer in _on_each(nodes, probe.read, others):
-            found.nodes[node].update(answer)
-        found.driver.update(probe.read(str(place), wrote[1:], size))
+        yield str(place)
     finally:
         rmtree(place, ignore_errors=True)
         with suppress(OSError):
-            found.folder.rmdir()  # if nothing else is there
+            folder.rmdir()  # if nothing else is there
+
+
+@contextmanager
+def _new_prefix(url: str) -> Iterator[str]:
+    """A URL below `url`, at which nothing is left afterwards."""
+    place = Bucket(f"{url}/{TRIED}{uuid4().hex[:8]}")
+    place.check()
+    try:
+        yield place.url
+    finally:
+        with suppress(OSError):
+            place.delete_all()
+
+
+def _try_storage(
+    write: Callable[..., Any], read: Callable[..., Any], place: str, size: int, found: Findings
+) -> None:
+    """Let each machine write a file, and each read what all the others wrote."""
+    nodes = [node for node, answer in found.nodes.items() if "unreachable" not in answer]
+    found.driver.update(write(place, "driver", size))
+    for node, answer in _on_each(nodes, write, lambda node: (place, node, size)):
+        found.nodes[node].update(answer)
+    wrote = ["driver", *(node for node in nodes if "write_error" not in found.nodes[node])]
+
+    def others(node: str) -> tuple[str, list[str], int]:
+        return place, [name for name in wrote if name != node], size
+
+    for node, answer in _on_each(nodes, read, others):
+        found.nodes[node].update(answer)
+    found.driver.update(read(place, wrote[1:], size))
 
 
 def _compare_clocks(nodes: list[str], found: Findings) -> None:

@@ -46,7 +46,7 @@ def describe(device_question: str | None) -> Answer:
 
 def write(folder: str, name: str, size: int) -> Answer:
     """Write a file for the other machines, to the disk; what went wrong, or how fast it was."""
-    content = _content(name, size)
+    content = content_of(name, size)
     try:
         began = time.perf_counter()
         with Path(folder, name).open("wb") as file:
@@ -72,7 +72,7 @@ def read(folder: str, names: list[str], size: int) -> Answer:
         except OSError:
             content = b""
         seconds += time.perf_counter() - began
-        if content != _content(name, size):
+        if content != content_of(name, size):
             unread.append(name)
     return {"unread": unread, "read_bytes_per_second": size * len(names) / seconds}
 
@@ -82,7 +82,7 @@ def clock() -> float:
     return time.time()
 
 
-def _content(name: str, size: int) -> bytes:
+def content_of(name: str, size: int) -> bytes:
     """Bytes that only the file of that name has, and that no disk can compress away."""
     return hashlib.shake_128(name.encode()).digest(size)
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from cluster.bucket import url_of
 from search.motion.events import Event
 from search.motion.warm_start import Past
 from search.problem import Problem
 from search.results.history import History, read_history
 from search.results.summary import TrialSummary
+from search.store.copies import fetched, shown
 from search.store.store import read_study
 from search.study import Study
 from search.trial import USELESS
@@ -37,7 +39,8 @@ def earlier_trials(
         return {}
     if "proposed" in kinds:
         raise ValueError("`search.warm_start` must be set before a study begins, and it has trials")
-    folder = Path(study.search.warm_start)
+    place = study.search.warm_start
+    folder = fetched(place)[0] if url_of(place) else Path(place)
     history = read_history(folder)
     _check_question(folder, study, problem, history)
     found = {
@@ -85,13 +88,13 @@ def _check_question(folder: Path, study: Study, problem: Problem, history: Histo
     ):
         raise ValueError(
             f"`search.warm_start` must be a study on the same benchmark, {study.benchmark!r}, "
-            f"got {folder} on {before.benchmark!r}"
+            f"got {shown(folder)} on {before.benchmark!r}"
         )
     metric = history.summary.metric
     if metric is not None and metric != problem.metric.name:
         raise ValueError(
             f"`search.warm_start` must be a study judged by {problem.metric.name}, "
-            f"got {folder} judged by {metric}"
+            f"got {shown(folder)} judged by {metric}"
         )
 
 
@@ -104,7 +107,7 @@ def _check_fit(folder: Path, problem: Problem, found: Mapping[str, list[Past]]) 
                 differing = ", ".join(sorted(_settings(each.config) ^ today))
                 raise ValueError(
                     f"`search.warm_start` must have searched the same settings of {family}, "
-                    f"got {folder}, which differs in {differing}"
+                    f"got {shown(folder)}, which differs in {differing}"
                 )
     fitting = any(
         _fits(problem, family, each.config) for family, past in found.items() for each in past
@@ -112,8 +115,8 @@ def _check_fit(folder: Path, problem: Problem, found: Mapping[str, list[Past]]) 
     if not fitting:
         count = sum(map(len, found.values()))
         raise ValueError(
-            f"`search.warm_start` must have trials in today's ranges and limits, got {folder}, "
-            f"of which none of the {count} trials of these families is"
+            f"`search.warm_start` must have trials in today's ranges and limits, got "
+            f"{shown(folder)}, of which none of the {count} trials of these families is"
         )
 
 

@@ -13,7 +13,9 @@ from search.results.standing import Standing, standings
 from search.results.summary import StudySummary, TrialSummary
 from search.runner.refitting import refit_path
 from search.store.behaviour import write_behaviour
+from search.store.copies import present
 from search.store.log import read_events
+from search.store.mirror import handed_on
 from search.store.sources import stored_sources
 from search.store.store import ENVIRONMENT, checkpoint_path, read_study
 from search.study import Study
@@ -59,7 +61,7 @@ def export_model(
     chosen = export_trial(
         directory, target, choose if trial is None else numbered(trial), onnx=onnx
     )
-    return f"trial {chosen.trial} ({chosen.family}) is in {target}"
+    return f"trial {chosen.trial} ({chosen.family}) is in {handed_on(directory, target)}"
 
 
 def export_trial(
@@ -116,13 +118,13 @@ def _export(directory: Path, folder: Path, choose: Choose, *, onnx: bool = False
     study, summary = read_study(directory), summarize(directory)
     trial, over_seeds = choose(summary)
     problem = Problem.of(study, stored_sources(directory))
-    checkpoint = checkpoint_path(directory, trial.trial)
+    checkpoint = present(checkpoint_path(directory, trial.trial))
     training = exported_from = _trained(trial, study, problem, checkpoint)
     refitted = trial.trial in summary.refitted
     if refitted:
         data = DeviceData(joined(problem.dataset))
         exported_from = refit(training, data, epochs=study.budget.epochs)
-        exported_from.restore(refit_path(checkpoint))
+        exported_from.restore(present(refit_path(checkpoint)))
     exported = Exported(trial, problem, exported_from.best_weights())
     export(
         folder,

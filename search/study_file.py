@@ -6,18 +6,23 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from cluster.bucket import Bucket, url_of
 from search.complaint import StudyError, dotted
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """The tables of a TOML file, which may lie in an object store.
 
     Raises:
         OSError: The file cannot be read.
         StudyError: The file is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        url = url_of(path)
+        if url is None:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        folder, _, name = url.rpartition("/")
+        return tomllib.loads(Bucket(folder).read(name).decode())
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no study file {path}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

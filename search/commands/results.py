@@ -73,6 +73,7 @@ def report(
 ) -> None:
     """Write the study as one page: verdict, leaderboard, charts, cost, how to repeat it."""
     from search.report.report import write_report
+    from search.store.mirror import handed_on
     from search.terminal.request import study_folder
 
     if serve:
@@ -87,4 +88,5 @@ def report(
             raise typer.Exit(exit_code(interrupt)) from None
     if port is not None:
         raise ValueError("--port has a meaning with --serve only")
-    typer.echo(f"the report is in {write_report(study_folder(directory), output)}")
+    folder = study_folder(directory)
+    typer.echo(f"the report is in {handed_on(folder, write_report(folder, output))}")

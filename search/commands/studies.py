@@ -156,14 +156,16 @@ def _launch(
     quiet: bool,
 ) -> NoReturn:
     """Run the study to its end, here or without the terminal; leave with its exit code."""
+    from search.store.copies import shown, workplace
     from search.terminal.detaching import leave_terminal
     from search.terminal.notice import noticed
 
+    folder = workplace(folder, resume=resume)
     if detach:
         code = leave_terminal(folder, typer.echo)
         if code is not None:
             raise typer.Exit(code)
-    with noticed(on_finish, folder):
+    with noticed(on_finish, shown(folder)):
         from search.terminal.launch import launch
 
         code = launch(study, folder, resume=resume, address=address, quiet=quiet)

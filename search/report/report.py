@@ -34,6 +34,7 @@ from search.results.planned import against_plan
 from search.results.standing import standings
 from search.results.verdict import Verdict
 from search.store.behaviour import read_behaviour
+from search.store.copies import shown
 from search.store.environment import installed_version
 from search.store.store import ENVIRONMENT, STUDY
 
@@ -148,7 +149,8 @@ def _notices(directory: Path, history: History) -> list[str]:
         )
     elif not history.finished:
         notices.append(
-            f"The study was interrupted before its end. Go on with: seqtune resume {directory}"
+            "The study was interrupted before its end. Go on with: seqtune resume "
+            f"{shown(directory)}"
         )
     if history.damaged:
         notices.append(_damage(history))

@@ -10,9 +10,9 @@ from threading import Lock
 from typing import Final
 
 from search.report.report import report_html
-from search.store.lock import living_writer
+from search.store.copies import refresh
+from search.store.lock import LOCK, living_writer
 from search.store.log import LOG, check_header
-from search.store.store import LOCK
 from search.terminal.failures import message
 
 PORT: Final = 8050
@@ -57,6 +57,7 @@ class ReportServer(ThreadingHTTPServer):
 
     def version(self) -> str:
         """Another one whenever there is more to report, or the study's process has ended."""
+        refresh(self._directory)
         is_running = living_writer(self._directory / LOCK) is not None
         return f"{(self._directory / LOG).stat().st_size}-{'open' if is_running else 'closed'}"
 

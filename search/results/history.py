@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from search.results.summary import StudySummary, interrupt
-from search.store.lock import Holder, living_writer
+from search.store.lock import LOCK, Holder, living_writer
 from search.store.log import LOG, check_format, decode, whole_lines
-from search.store.store import LOCK
 from search.trial import State
 
 Point = tuple[float, float]

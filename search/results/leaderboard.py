@@ -50,8 +50,8 @@ from search.results.tables import (
     write_parquet,
 )
 from search.results.verdict import Verdict
-from search.store.lock import living_writer
-from search.store.store import LOCK, study_folders
+from search.store.lock import LOCK, living_writer
+from search.store.store import study_folders
 from search.trial import State
 from spaces import did_you_mean
 

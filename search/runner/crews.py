@@ -90,6 +90,7 @@ class Crews:
     Args:
         record: Called with each event.
         meter: Finds out what models take of a GPU, where that must be known.
+        url: The study's, if it is in an object store.
 
     Raises:
         ValueError: The cluster does not hold a single trial, or not the data set.
@@ -103,6 +104,7 @@ class Crews:
         *,
         record: Callable[[Event], None],
         meter: Meter = meter_on_ray,
+        url: str | None = None,
     ) -> None:
         self._study = study
         self._machines = eligible(study, session)
@@ -122,6 +124,7 @@ class Crews:
             device="cuda" if self._gpus else "cpu",
             threads=study.resources.cpus_per_trial,
             refit=study.confirm.refit,
+            url=url,
         )
         self._plain = Crew(
             hire=partial(Worker, self._duty),

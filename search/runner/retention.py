@@ -1,6 +1,7 @@
 """Which checkpoints a study keeps."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,11 +21,18 @@ class Retention:
 
     Args:
         folder: Where the checkpoints lie, each file named after the number of its trial.
+        elsewhere: Told the numbers of the trials whose checkpoints may go, where others lie.
     """
 
-    def __init__(self, folder: Path, state: StudyState) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        state: StudyState,
+        elsewhere: Callable[[set[int]], None] = lambda trials: None,
+    ) -> None:
         self._folder = folder
         self._state = state
+        self._elsewhere = elsewhere
         self._swept_at = time.monotonic()
 
     def see(self, event: Event) -> None:
@@ -40,6 +48,7 @@ class Retention:
             if number.isdigit() and int(number) not in needed:
                 with suppress(OSError):
                     file.unlink(missing_ok=True)
+        self._elsewhere({trial.trial.number for trial in self._state.trials} - needed)
         self._swept_at = time.monotonic()
 
 

@@ -1,6 +1,5 @@
 """A study from its first lease to its last, or from where an earlier driver left off."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +20,11 @@ from search.runner.leases import run_leases
 from search.runner.packages import ROOT, check_packages
 from search.runner.refitting import check_same_rule
 from search.runner.retention import Retention
+from search.store.copies import CHECKPOINTS, origin_of, workplace
 from search.store.example_losses import read_losses
 from search.store.ranges import write_ranges
 from search.store.sources import store_sources, unchanged_sources
-from search.store.store import CHECKPOINTS, Store, checkpoint_path
+from search.store.store import Store, checkpoint_path
 from search.study import Study
 from search.trial import State
 from trainers.device import describe_devices
@@ -54,7 +54,8 @@ def run_study(
     """Run a study to its end: the search, and its finalists on their seeds.
 
     Args:
-        directory: The study's own folder of results; there already to `resume`, and else not.
+        directory: The study's own folder of results, or its URL in an object store; there already
+            to `resume`, and else not.
         resume: Go on with the study in `directory`. `study` may differ from what it was: more
             budget, another family, another range.
         address: Where Ray is, see `connect`.
@@ -67,7 +68,7 @@ def run_study(
         RuntimeError: Ray Tune gave up again and again.
     """
     check_packages()
-    directory = Path(directory).absolute()
+    directory = workplace(directory, resume=resume).absolute()
     with catch_signals() as interruption:
         if resume:
             with Store.open(directory) as store:
@@ -106,11 +107,13 @@ def _run(
     )
     conductor.learn_from(earlier_trials(study, problem, log))
     conductor.replay(log)
-    retention = Retention(store.directory / CHECKPOINTS, conductor.state)
+    checkpoints = store.directory / CHECKPOINTS
+    retention = Retention(checkpoints, conductor.state, store.discard_sent)
     journal.readers.append(retention.see)
     with connect(address, code=ROOT) as session:
-        check_machines(store.directory)
-        crews = Crews(study, problem, session, record=journal.record)
+        url = origin_of(store.directory)
+        check_machines(url or store.directory)
+        crews = Crews(study, problem, session, record=journal.record, url=url)
         for event in log:
             crews.see(event)
         journal.readers.append(crews.see)
@@ -132,14 +135,17 @@ def _run(
     return StudyEnd(complete, conductor.state.commonest_cause())
 
 
-def check_machines(directory: Path) -> None:
+def check_machines(place: Path | str) -> None:
     """Where there are several machines, ask each whether it can work for this study.
+
+    Args:
+        place: The study's folder, or its URL.
 
     Raises:
         ValueError: One cannot: other versions, or it does not share the study's folder.
     """
     if len(living_nodes()) > 1:
-        wrong = mends(judge(ask_nodes(directory)))
+        wrong = mends(judge(ask_nodes(place)))
         if wrong:
             raise ValueError("; ".join(wrong))
 
@@ -151,6 +157,5 @@ def _removed_if_nothing_began(store: Store) -> Iterator[None]:
         yield
     except (ValueError, OSError):
         if not any("trial" in event for event in store.events()):
-            store.close()
-            shutil.rmtree(store.directory)
+            store.remove()
         raise

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from search.runner.exchange import Exchange
 from search.runner.message import Message, failure
 from search.runner.packages import check_packages
 from search.runner.refitting import Refitting
@@ -51,6 +53,7 @@ class Duty:
         tensor_bytes: What its tensors may take of that; None for all of its share.
         checkpoint_seconds: The least time between two checkpoints of a running lease.
         refit: Finalists are trained again on train and validation before they are tested.
+        url: The study's, if it is in an object store; workers then exchange checkpoints there.
     """
 
     description: dict[str, Any]
@@ -64,6 +67,7 @@ class Duty:
     tensor_bytes: int | None = None
     checkpoint_seconds: float = 5.0
     refit: bool = False
+    url: str | None = None
 
 
 class Worker:
@@ -80,6 +84,7 @@ class Worker:
         self._dataset = Dataset.from_parts(duty.description, arrays)
         self._data: DeviceData | None = None
         self._joined: DeviceData | None = None
+        self._exchange = Exchange.of(duty.url)
         self._run: Run | None = None
 
     def take(self, lease: Lease, checkpoint: Path) -> None:
@@ -92,12 +97,14 @@ class Worker:
         news: list[dict[str, Any]] = []
         try:
             if self._run is None:
+                self._checkpoint = self._exchange.get(self._checkpoint)
                 self._run = Run(
                     self._training(),
                     self._lease,
                     self._checkpoint,
                     self._duty.patience,
                     self._refitting(),
+                    self._exchange.put,
                 )
                 news.extend(self._run.restore())
             outcome = self._run.advance(news, self._duty.checkpoint_seconds)
@@ -152,6 +159,9 @@ class Worker:
 class Run:
     """One lease being worked on.
 
+    Args:
+        saved: Told of the checkpoint each time it, or what lies beside it, was written.
+
     Beside each checkpoint lies the history of its epochs, written before it: a checkpoint may be
     newer than the log (the driver was killed), and its epochs are then reported from there.
     """
@@ -163,8 +173,10 @@ class Run:
         checkpoint: Path,
         patience: int | None,
         refitting: Refitting | None = None,
+        saved: Callable[[Path], None] = lambda checkpoint: None,
     ) -> None:
         self._refitting = refitting
+        self._saved = saved
         self._training = training
         self._lease = lease
         self._checkpoint = checkpoint
@@ -219,6 +231,7 @@ class Run:
             self._checkpoint.parent.mkdir(parents=True, exist_ok=True)  # a node with its own disk
             write_history(self._checkpoint, self._history)
             self._training.save(self._checkpoint)
+            self._saved(self._checkpoint)
             self._saved_epoch = self._training.epoch
 
     def put_down(self) -> None:
@@ -226,6 +239,7 @@ class Run:
         self.save()
         if self._refitting is not None:
             self._refitting.save()
+        self._saved(self._checkpoint)
 
     @property
     def _over(self) -> bool:
@@ -260,6 +274,7 @@ class Run:
             tested = again
         evaluation = tested.evaluate("test")
         write_losses(self._checkpoint, evaluation.example_losses)
+        self._saved(self._checkpoint)
         family, task = type(training.model.backbone), training.task
         return Outcome.reached(
             epoch,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from search.store.copies import present
 from search.store.drafts import draft_of
 
 DTYPE = np.float32  # a test split of a million examples takes 4 MB
@@ -36,7 +37,7 @@ def read_losses(checkpoint: Path, mean: float) -> np.ndarray | None:
         mean: The loss of the split.
     """
     try:
-        with losses_path(checkpoint).open("rb") as file:
+        with present(losses_path(checkpoint)).open("rb") as file:
             losses = np.load(file, allow_pickle=False).astype(float)
     except (OSError, ValueError, EOFError):  # none (another disk), or damaged
         return None

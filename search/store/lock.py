@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+LOCK = "lock"
 HEARTBEAT_SECONDS = 1.0
 STALE_SECONDS = 30.0  # file servers may show a change half a minute late
 WATCH_SECONDS = 3.0  # a few heartbeats, for hosts whose clocks differ
@@ -57,6 +58,10 @@ class Holder:
             pass  # it runs, as somebody else
         return _start_time(self.pid) == self.started
 
+    def lives(self, heartbeat: float) -> bool:
+        """Whether it writes still, as far as a mere reader can tell from its last sign of life."""
+        return self.is_running if self.is_local else time.time() - heartbeat < STALE_SECONDS
+
 
 class WriterLock:
     """The held lock of one study; `acquire` makes one."""
@@ -97,7 +102,7 @@ class WriterLock:
         """
         found = read_holder(self.path)
         if found is not None and found[0] != self._holder:
-            raise _locked(self.path, *found)
+            raise locked(self.path.parent, *found)
         self._write()
 
     def release(self) -> None:
@@ -114,19 +119,32 @@ class WriterLock:
     def _write(self) -> None:
         # One length for all, so that readers never see half of one; a descriptor that is closed,
         # so that a network file system sends it at once.
-        record = asdict(self._holder) | {"heartbeat": f"{time.time():.3f}"}
         with self.path.open("r+b") as file:
-            file.write(json.dumps(record).ljust(RECORD_BYTES - 1).encode() + b"\n")
+            file.write(sign_of_life(self._holder))
+
+
+def sign_of_life(holder: Holder) -> bytes:
+    """What a lock says: who holds it, and that it lives now."""
+    record = asdict(holder) | {"heartbeat": f"{time.time():.3f}"}
+    return json.dumps(record).ljust(RECORD_BYTES - 1).encode() + b"\n"
+
+
+def parse_holder(content: bytes) -> tuple[Holder, float] | None:
+    """Who holds the lock that says `content`, and the unix time of the last sign of life."""
+    try:
+        record = json.loads(content)
+        heartbeat = float(record.pop("heartbeat"))
+        return Holder(**record), heartbeat
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return None  # never held, released, or not written by us
 
 
 def read_holder(path: Path) -> tuple[Holder, float] | None:
-    """Who wrote the lock file at `path`, and the unix time of the last sign of life."""
+    """As `parse_holder`, of the lock file at `path`."""
     try:
-        record = json.loads(path.read_bytes())
-        heartbeat = float(record.pop("heartbeat"))
-        return Holder(**record), heartbeat
-    except (FileNotFoundError, ValueError, TypeError, AttributeError, KeyError):
-        return None  # never held, released, or not written by us
+        return parse_holder(path.read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def living_writer(path: Path) -> Holder | None:
@@ -135,8 +153,7 @@ def living_writer(path: Path) -> Holder | None:
     if found is None:
         return None
     holder, heartbeat = found
-    lives = holder.is_running if holder.is_local else time.time() - heartbeat < STALE_SECONDS
-    return holder if lives else None
+    return holder if holder.lives(heartbeat) else None
 
 
 def _flock(descriptor: int, path: Path) -> bool:
@@ -151,7 +168,7 @@ def _flock(descriptor: int, path: Path) -> bool:
         found = read_holder(path)
         if found is None:
             raise StudyLockedError(f"{path.parent} is being opened by another process") from None
-        raise _locked(path, *found) from None
+        raise locked(path.parent, *found) from None
     return True
 
 
@@ -163,23 +180,24 @@ def _refuse_living(path: Path, certain: bool) -> None:
     holder, heartbeat = found
     if holder.is_local:
         if not certain and holder.is_running:
-            raise _locked(path, holder, heartbeat)
+            raise locked(path.parent, holder, heartbeat)
         return
     if time.time() - heartbeat < STALE_SECONDS:
-        raise _locked(path, holder, heartbeat)
+        raise locked(path.parent, holder, heartbeat)
     time.sleep(WATCH_SECONDS)
     again = read_holder(path)
     if again is not None and again != found:
-        raise _locked(path, *again)
+        raise locked(path.parent, *again)
 
 
-def _locked(path: Path, holder: Holder, heartbeat: float) -> StudyLockedError:
+def locked(study: Path | str, holder: Holder, heartbeat: float) -> StudyLockedError:
+    """The error that says who runs a study."""
     age = max(0.0, time.time() - heartbeat)
     hint = ""
     if not holder.is_local:
         hint = f"; if that process is gone, try again in {max(1.0, STALE_SECONDS - age):.0f} s"
     return StudyLockedError(
-        f"study {path.parent} is being run by pid {holder.pid} on host {holder.host} "
+        f"study {study} is being run by pid {holder.pid} on host {holder.host} "
         f"(last sign of life {age:.0f} s ago){hint}"
     )
 

@@ -5,7 +5,11 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
+
+from cluster.bucket import Bucket
+from search.store.copies import origin_of
 
 REQUESTS = "requests"
 
@@ -21,17 +25,42 @@ class StopRequest:
     trial: int | None = None
 
 
-def ask(directory: Path, request: StopRequest) -> Path:
-    """Leave a request for the driver of the study in `directory`; the file goes once it is taken.
+class Asked(Protocol):
+    """A request that was left."""
+
+    def exists(self) -> bool:
+        """Whether it still waits to be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A request in an object store."""
+
+    bucket: Bucket
+    name: str
+
+    def exists(self) -> bool:
+        """Whether it still waits to be taken."""
+        return self.name in self.bucket.sizes(REQUESTS)
+
+
+def ask(directory: Path, request: StopRequest) -> Asked:
+    """Leave a request for the driver of the study in `directory`; it goes once it is taken.
 
     Raises:
         OSError: It cannot be written.
     """
+    name = f"{time.time_ns():020d}-{uuid4().hex[:8]}.json"
+    text = json.dumps({"stop": asdict(request)})
+    url = origin_of(directory)
+    if url is not None:
+        sent = SentRequest(Bucket(url), f"{REQUESTS}/{name}")
+        sent.bucket.write(sent.name, text.encode())
+        return sent
     folder = directory / REQUESTS
     folder.mkdir(exist_ok=True)
-    name = f"{time.time_ns():020d}-{uuid4().hex[:8]}.json"
     draft = folder / f".{name}"
-    draft.write_text(json.dumps({"stop": asdict(request)}), encoding="utf-8")
+    draft.write_text(text, encoding="utf-8")
     draft.replace(folder / name)
     return folder / name
 

@@ -17,15 +17,16 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
+from cluster.bucket import url_of
+from search.store.copies import CHECKPOINTS, fetched
 from search.store.environment import describe_environment, installed_version
-from search.store.lock import HEARTBEAT_SECONDS, StudyLockedError, WriterLock
+from search.store.lock import HEARTBEAT_SECONDS, LOCK, StudyLockedError, WriterLock
 from search.store.log import FORMAT, LOG, check_header, read_events, whole_bytes
+from search.store.mirror import Mirror
 from search.study import Study
 
 STUDY = "study.toml"
 ENVIRONMENT = "environment.json"
-CHECKPOINTS = "checkpoints"
-LOCK = "lock"
 
 
 class Store:
@@ -38,6 +39,7 @@ class Store:
     def __init__(self, directory: Path, lock: WriterLock) -> None:
         self.directory = directory
         self._lock = lock
+        self._mirror = Mirror.of(directory)
         self._log = os.open(directory / LOG, os.O_RDWR | os.O_APPEND)
         self._size = whole_bytes(directory / LOG)
         os.ftruncate(self._log, self._size)  # a torn last line
@@ -53,7 +55,8 @@ class Store:
         """Make the directory of a new study, whole or not at all.
 
         Args:
-            directory: The study's own folder, `results/<study>`.
+            directory: The study's own folder, `results/<study>`; where that is a copy (see
+                `copies.workplace`), what is written here is sent to the object store.
             devices: The accelerators in words, for `environment.json`.
 
         Raises:
@@ -120,6 +123,8 @@ class Store:
         with self._writing:
             if self._fault is not None:
                 raise self._fault
+            if self._mirror is not None and self._mirror.fault is not None:
+                raise self._mirror.fault
             self._write(line)
 
     def events(self) -> Iterator[dict[str, Any]]:
@@ -136,8 +141,17 @@ class Store:
         """Where the checkpoint of a trial lies; the path is made by whoever saves it."""
         return checkpoint_path(self.directory, trial)
 
+    def discard_sent(self, trials: set[int]) -> None:
+        """Have the checkpoints of these trials deleted from the object store, if it is in one."""
+        if self._mirror is not None:
+            self._mirror.discard_checkpoints(trials)
+
     def close(self) -> None:
-        """Write everything to the disk and give the lock back; a second call does nothing."""
+        """Write everything to the disk and give the lock back; a second call does nothing.
+
+        Raises:
+            OSError: It could not be sent to the object store that it belongs to.
+        """
         if self._closing.is_set():
             return
         self._closing.set()
@@ -147,7 +161,19 @@ class Store:
                 os.fsync(self._log)
         finally:
             os.close(self._log)
-            self._lock.release()
+            try:
+                if self._mirror is not None:
+                    self._mirror.close()
+            finally:
+                self._lock.release()
+
+    def remove(self) -> None:
+        """Close it, and take the study away as if it had never been."""
+        if self._mirror is not None:
+            self._mirror.remove()
+            self._mirror = None
+        self.close()
+        shutil.rmtree(self.directory)
 
     def __enter__(self) -> Self:
         return self
@@ -225,9 +251,14 @@ def read_study(directory: str | Path) -> Study:
 def study_folders(directory: str | Path) -> list[Path]:
     """The folder itself if it holds a study, else those inside it that do, by name.
 
+    Of studies at a URL these are copies, as they are now.
+
     Raises:
         FileNotFoundError: There is no study.
+        OSError: An object store does not answer.
     """
+    if url_of(directory) is not None:
+        return fetched(directory)
     directory = Path(directory)
     if (directory / LOG).is_file():
         return [directory]

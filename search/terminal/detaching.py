@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from search.store.lock import living_writer
+from search.store.copies import shown
+from search.store.lock import LOCK, living_writer
 from search.store.log import read_events
-from search.store.store import LOCK
 
 RUN_LOG = "run.log"
 LOOK_SECONDS = 0.2
@@ -72,8 +72,9 @@ def _wait(
         time.sleep(LOOK_SECONDS)
     draft.replace(directory / RUN_LOG)
     say(f"{directory.name} runs without this terminal, as process {worker}")
-    say(f"follow it: seqtune watch {directory}; end it: seqtune stop {directory}")
-    say(f"what it prints is in {directory / RUN_LOG}")
+    place = shown(directory)
+    say(f"follow it: seqtune watch {place}; end it: seqtune stop {place}")
+    say(f"what it prints is in {place}/{RUN_LOG}")
     return 0
 
 

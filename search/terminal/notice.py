@@ -4,17 +4,16 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from search.terminal.failures import exit_code
 
 
 @contextmanager
-def noticed(command: str | None, directory: Path) -> Iterator[None]:
+def noticed(command: str | None, study: str) -> Iterator[None]:
     """Run `command` in a shell after the block, however that ends.
 
-    It finds the study's folder in `SEQTUNE_STUDY` and the exit code in `SEQTUNE_EXIT_CODE`, not in
-    its own text, so that no name can run anything.
+    It finds the study's folder or URL in `SEQTUNE_STUDY` and the exit code in
+    `SEQTUNE_EXIT_CODE`, not in its own text, so that no name can run anything.
     """
     code = 0
     try:
@@ -24,6 +23,6 @@ def noticed(command: str | None, directory: Path) -> Iterator[None]:
         raise
     finally:
         if command is not None:
-            told = {"SEQTUNE_STUDY": str(directory), "SEQTUNE_EXIT_CODE": str(code)}
+            told = {"SEQTUNE_STUDY": study, "SEQTUNE_EXIT_CODE": str(code)}
             # S602: the command line of the very user who gave it
             subprocess.run(command, shell=True, env={**os.environ, **told}, check=False)  # noqa: S602

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from cluster.bucket import url_of
 from cluster.machine import Machine
 from search.earlier import earlier_trials
 from search.plan import FamilyPlan, Plan, Shapes, dry_runs
@@ -18,6 +19,8 @@ from trainers.device import accelerator, device_sizes, use_threads, usual_device
 
 def plan_text(study: Study, directory: Path) -> str:
     """Make a plan, keep it for later beside where the study's folder will be, and show it.
+
+    Beside a study in an object store none is kept.
 
     Raises:
         OSError: The data cannot be had, or the plan cannot be written.
@@ -35,7 +38,8 @@ def plan_text(study: Study, directory: Path) -> str:
         packed = packed_here(study, shapes, gpu_of(accelerator()), here, data_bytes(arrays))
         slots, packing = packed.slots, packed.reason
     plan = Plan.from_shapes(study, shapes, slots=slots, device=device, packing=packing)
-    plan.write(plan_path(directory))
+    if url_of(directory) is None:
+        plan.write(plan_path(directory))
     return to_terminal([_block(study, plan)])
 
 

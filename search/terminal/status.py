@@ -7,9 +7,10 @@ from search.results.index import summarize
 from search.results.planned import against_plan
 from search.results.summary import StudySummary, interrupt
 from search.results.tables import to_terminal
-from search.store.lock import living_writer
+from search.store.copies import shown
+from search.store.lock import LOCK, living_writer
 from search.store.log import LOG, decode, whole_lines
-from search.store.store import LOCK, study_folders
+from search.store.store import study_folders
 from search.terminal.progress import progress_block
 from search.trial import State
 
@@ -29,15 +30,15 @@ def status_text(places: Iterable[Path]) -> str:
 
 
 def _status(folder: Path) -> str:
-    summary = summarize(folder)
+    summary, place = summarize(folder), shown(folder)
     holder = living_writer(folder / LOCK)
     if holder is not None:
         standing = f"runs on {holder.host} (process {holder.pid})"
     else:
         interrupt(summary)
         standing = "finished" if _is_finished(folder, summary) else "interrupted"
-    hint = f"\n Go on with: seqtune resume {folder}\n" if standing == "interrupted" else ""
-    block = progress_block(summary, f"{folder}: {standing}")
+    hint = f"\n Go on with: seqtune resume {place}\n" if standing == "interrupted" else ""
+    block = progress_block(summary, f"{place}: {standing}")
     plan = "".join(f" {sentence}\n" for sentence in against_plan(folder, summary))
     notes = "".join(f" Note: {note}.\n" for note in summary.reservations())
     packing = f" GPUs: {summary.packing}.\n" if summary.packing else ""

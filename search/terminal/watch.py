@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.console import Console
 
-from search.store.lock import living_writer
+from search.store.copies import refresh
+from search.store.lock import LOCK, living_writer
 from search.store.log import LOG, check_header, decode, whole_lines
-from search.store.store import LOCK, read_study
+from search.store.store import read_study
 from search.terminal.progress import Progress
 from search.terminal.status import status_text
 
@@ -77,5 +78,6 @@ def _follow(directory: Path, tail: Tail, console: Console, wait: Callable[[float
         progress.catch_up(events[last:])
         while living_writer(directory / LOCK) is not None:
             wait(POLL_SECONDS)
+            refresh(directory)
             for event in tail.read():
                 progress.see(event)

@@ -5,6 +5,7 @@ Each module here writes for one tool, and is loaded only when that tool is asked
 
 from pathlib import Path
 
+from search.store.copies import origin_of
 from search.terminal.extras import load_extra
 from search.tracking.records import read_records
 
@@ -31,6 +32,8 @@ def track(directory: Path, tracker: str, target: Path | None = None) -> str:
         ValueError: The tool is not installed, or the log is corrupt.
         OSError: There is no study, or `target` cannot be written.
     """
+    if target is None and origin_of(directory) is not None:
+        raise ValueError("--to writes files for tools on this machine: say where, with --output")
     target = target or directory / TARGETS[tracker]
     if target.exists():
         raise FileExistsError(

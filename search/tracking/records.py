@@ -7,9 +7,8 @@ from typing import Any
 
 from search.report.charts import settings
 from search.results.summary import StudySummary, TrialSummary, interrupt
-from search.store.lock import living_writer
+from search.store.lock import LOCK, living_writer
 from search.store.log import read_events
-from search.store.store import LOCK
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,16 @@
 """Rendered files: as they were read and approved, and unable to run what is in a value."""
 
+import json
 import os
 import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -223,6 +227,56 @@ def test_a_comment_stays_one(line_end: str) -> None:
 def test_wrong_requests_are_refused(make: Callable[[], object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+SCHEMA = json.loads((Path(__file__).parent / "rayjob_schema.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"workers": 0, "gpus": 2}, {"retries": 0, "files": {}}, {"memory": "1.5Gi"}]
+)
+def test_the_manifest_is_one_that_kuberay_takes(changes: dict[str, Any]) -> None:
+    pods = replace(PODS, **changes)
+    described, job = yaml.safe_load_all(kubernetes.render(WORK, pods, STUDY))
+    jsonschema.validate(job, SCHEMA)
+    spec = job["spec"]
+    cluster, template = spec["rayClusterSpec"], spec["rayClusterSpec"]["headGroupSpec"]["template"]
+    assert cluster["authOptions"] == {"mode": "token"}
+    assert (spec["backoffLimit"], spec["shutdownAfterJobFinishes"]) == (pods.retries, True)
+    script = next(text for text in described["data"].values() if "-m search" in text)
+    assert "search resume" in script  # what a new cluster does after a lost one
+    groups = [template, *(group["template"] for group in cluster["workerGroupSpecs"])]
+    assert len(groups) == (2 if pods.workers else 1)
+    for pod in groups:
+        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+        (container,) = pod["spec"]["containers"]
+        assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
+        assert volumes["study"]["configMap"]["name"] == described["metadata"]["name"]
+        keys = [item["key"] for item in volumes["study"]["configMap"]["items"]]
+        assert set(keys) == set(described["data"])
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("backoffLimit",), "3"),
+        (("backOffLimit",), 3),
+        (("submissionMode",), "K8sJob"),
+        (("rayClusterSpec", "authOptions", "mode"), "on"),
+        (("rayClusterSpec", "authentication"), {}),
+        (("rayClusterSpec", "headGroupSpec", "rayStartParams", "num-cpus"), 0),
+    ],
+)
+def test_a_manifest_that_kuberay_would_refuse_is_noticed(
+    place: tuple[str, ...], value: Any
+) -> None:
+    _, job = yaml.safe_load_all(kubernetes.render(WORK, PODS, STUDY))
+    table = job["spec"]
+    for name in place[:-1]:
+        table = table[name]
+    table[place[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(job, SCHEMA)
 
 
 def test_two_studies_never_share_a_name_in_kubernetes() -> None:
