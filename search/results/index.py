@@ -19,7 +19,7 @@ from search.store.log import LOG, check_header, decode, open_log, whole_lines
 
 INDEX = "index.parquet"
 KEY = b"seqtune"
-VERSION = 3
+VERSION = 4
 WORTH_BYTES = 1 << 18  # a shorter tail is parsed in milliseconds
 CHECK_BYTES = 1 << 12
 

@@ -15,6 +15,7 @@ from search.motion.conductor import Conductor
 from search.motion.events import Event
 from search.problem import Problem
 from search.runner.attendant import Attendant
+from search.runner.copies import Starts
 from search.runner.interruption import Interruption, catch_signals
 from search.runner.leases import Crew, run_leases
 from search.runner.packages import ROOT, check_packages
@@ -135,7 +136,9 @@ def _run(
     conductor.learn_from(earlier_trials(study, problem, log))
     conductor.replay(log)
     retention = Retention(store.directory / CHECKPOINTS, conductor.state)
-    journal.readers.append(retention.see)
+    starts = Starts(store.checkpoint_path)
+    starts.complete(conductor.state)
+    journal.readers += [retention.see, starts.see]
     with connect(address, code=ROOT) as session:
         check_machines(store.directory)
         crew = crew_of(study, problem, session)
