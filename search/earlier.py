@@ -21,7 +21,9 @@ SECTIONS = ("model", "head", "training")
 def earlier_trials(
     study: Study, problem: Problem, log: Iterable[Event] = ()
 ) -> dict[str, list[Past]]:
-    """By family, the trials that `search.warm_start` tells its sampler of; failed ones are none.
+    """By family, the trials that `search.warm_start` tells its sampler of.
+
+    They are those from scratch that did not fail.
 
     Args:
         log: Of the study so far. Once it has begun with a warm start, the earlier study is not
@@ -47,7 +49,7 @@ def earlier_trials(
         family: [
             _past(history, trial, study.budget.epochs)
             for trial in history.summary.trials.values()
-            if trial.family == family and trial.finalist_of is None
+            if trial.family == family and trial.finalist_of is None and trial.copied_from is None
             if trial.state not in USELESS and history.curves.get(trial.trial)
         ]
         for family in study.families

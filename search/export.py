@@ -218,6 +218,7 @@ def _recipe(trial: TrialSummary, study: Study, problem: Problem) -> Recipe:
         patience=study.budget.patience,
         threads=study.resources.cpus_per_trial,
         metric=problem.metric.name,
+        earlier=trial.phases,
         source=None if text is None else Source(file, text),
     )
 
@@ -231,6 +232,7 @@ def _trained(trial: TrialSummary, study: Study, problem: Problem, checkpoint: Pa
         seed=trial.seed,
         epochs=study.budget.epochs,
         metric=problem.metric.name,
+        earlier=trial.phases,
     )
     training.restore(checkpoint)
     return training

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from search.motion.copying import varies
 from search.motion.family import search_methods
 from search.motion.sizing import Measures, Sizing
 from search.motion.width import Width
@@ -94,6 +95,7 @@ class Problem:
             if _costs_matter(study)
         }
         spaces |= {name: each.space for name, each in sizings.items()}
+        check_varies(study.search, spaces)
         own = {name: text for name, text in texts.items() if text is not None}
         if study.confirm.refit:
             check_refits(dataset.task)
@@ -101,6 +103,20 @@ class Problem:
         check_objectives(study.search, metric.name)
         said = account(place, dataset)
         return cls(dataset, metric, families, own, spaces, said, sizings)
+
+
+def check_varies(settings: SearchSettings, spaces: Mapping[str, SearchSpace]) -> None:
+    """Refuse population-based training where it has nothing to change.
+
+    Raises:
+        ValueError: A family has no training setting with a range.
+    """
+    for name, space in spaces.items():
+        if settings.scheduler == "pbt" and not varies(space):
+            raise ValueError(
+                f'`search.scheduler = "pbt"` must have a number in the training section to change, '
+                f"and for {name} `[space]` leaves none a range; leave a learning rate free"
+            )
 
 
 def check_objectives(settings: SearchSettings, metric: str) -> None:

@@ -29,6 +29,8 @@ STATIC_COSTS: Final = ("parameters", "state_bytes", "peak_memory_bytes", "latenc
 COSTS: Final = (*STATIC_COSTS, "train_seconds")
 MANY_OBJECTIVES: Final = ("nsga2", "random")
 """Samplers that can do with several objectives."""
+LEAST_MEMBERS: Final = 4
+"""Of a population, so that a quarter is at least one."""
 
 
 def _folder_name(name: str) -> str:
@@ -126,11 +128,13 @@ class SearchSettings(Table):
     sampler: str = "tpe"
     """What proposes configurations, one for each family: random, tpe, gp, cma_es or evolution."""
     scheduler: str = "asha"
-    """What decides which trials go on, one for each family: none, asha or hyperband."""
+    """What decides which trials go on, one for each family: none, asha, hyperband or pbt."""
     reduction_factor: int = Field(default=3, ge=2)
     """From one rung to the next, one trial in so many goes on."""
     first_rung_epochs: int = Field(default=1, ge=1)
     """Epochs that every trial trains before the scheduler judges it."""
+    perturbation_epochs: int | None = Field(default=None, ge=1)
+    """Under `pbt`, epochs between two comparisons of its members; a tenth of all without it."""
     match_parameters: int | None = Field(default=None, ge=1)
     """Parameters that every model shall have, within 5 %; its width is then not searched."""
     max_parameters: int | None = Field(default=None, ge=1)
@@ -255,6 +259,24 @@ class Study(Table):
     """What one trial is given."""
     space: Annotated[dict[str, Any], BeforeValidator(_plain)] = {}
     """Narrowed ranges and fixed values, in tables by family; `training` and `head` are for all."""
+
+    @model_validator(mode="after")
+    def _population_fits(self) -> Self:
+        budget, trials = self.budget, self.budget.trials_per_family
+        if self.search.scheduler != "pbt":
+            return self
+        if trials is None or trials < LEAST_MEMBERS:
+            raise ValueError(
+                'with `search.scheduler = "pbt"` `budget.trials_per_family` must be the size of '
+                f"the population, {LEAST_MEMBERS} or more, got {trials or 'none'}"
+            )
+        for name in ("patience", "device_seconds"):
+            if (value := getattr(budget, name)) is not None:
+                raise ValueError(
+                    f'with `search.scheduler = "pbt"` there must be no `budget.{name}`, got '
+                    f"{value:g}: all members train for `budget.epochs`, side by side"
+                )
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -1,10 +1,12 @@
 """What the driver, the workers and the log share: trials, leases, outcomes, and their JSON."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Self
 
 from spaces import Config
+
+Phase = dict[str, Any]
 
 
 class State(StrEnum):
@@ -43,6 +45,9 @@ class Trial:
         number: Ours, consecutive from 0 over the whole study.
         finalist_of: Number of the search trial whose configuration this run confirms; None in the
             search itself.
+        earlier: Training settings that hold before those of `config`, as phases of JSON, see
+            `trainers.training.phases`; those of a copy were the settings of its ancestors.
+        copied_from: The trial whose weights a copy begins with, and the epoch they are of.
     """
 
     number: int
@@ -50,6 +55,8 @@ class Trial:
     config: Config
     seed: int
     finalist_of: int | None = None
+    earlier: list[Phase] = field(default_factory=list)
+    copied_from: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
@@ -58,7 +65,8 @@ class Trial:
     @classmethod
     def from_json(cls, tree: dict[str, Any]) -> Self:
         """The trial that `to_json` wrote."""
-        return cls(**tree)
+        copied = tree.get("copied_from")
+        return cls(**{**tree, "copied_from": copied and (copied[0], copied[1])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,7 @@ def _trials(search: Search) -> list[Weakness]:
         losses = [
             math.inf if trial.best is None else search.history.summary.loss(trial.best)
             for trial in sorted(place.trials, key=lambda trial: trial.trial)
+            if trial.copied_from is None
         ]
         early = losses[: math.ceil((1 - LATE_TRIALS) * len(losses))]
         if noise is None or len(losses) < FEW_TRIALS:

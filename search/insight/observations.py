@@ -56,23 +56,38 @@ def evidence(history: History, spaces: Mapping[str, SearchSpace]) -> dict[str, E
 
 
 def search_curves(history: History, family: str) -> dict[int, dict[int, float]]:
-    """By trial of a family's search, its best loss so far by epoch; trials that failed left out."""
+    """By trial of a family's search, its best loss so far by epoch.
+
+    Trials that failed are left out, and copies, whose values are not due to their settings alone.
+    """
     return {
         trial.trial: best_so_far(history, trial.trial)
         for trial in history.summary.trials.values()
         if trial.family == family
         and trial.finalist_of is None
+        and trial.copied_from is None
         and trial.state not in USELESS
         and history.curves.get(trial.trial)
     }
 
 
 def best_so_far(history: History, trial: int) -> dict[int, float]:
-    """By epoch, the best loss until then."""
+    """By epoch, the best loss until then; what a copy began with belongs to it."""
     best, curve = math.inf, {}
-    for epoch, value in sorted(history.curves.get(trial, {}).items()):
+    for epoch, value in sorted(_with_ancestors(history, trial).items()):
         curve[epoch] = best = min(best, history.summary.loss(value))
     return curve
+
+
+def _with_ancestors(history: History, number: int) -> dict[int, float]:
+    """The values of a trial, and those of the trials that it descends from before it was copied."""
+    values = dict(history.curves.get(number, {}))
+    trial = history.summary.trials[number]
+    while trial.copied_from is not None:
+        before = history.curves.get(trial.copied_from, {})
+        values |= {epoch: value for epoch, value in before.items() if epoch <= trial.copied_at}
+        trial = history.summary.trials[trial.copied_from]
+    return values
 
 
 def at_epoch(curve: Mapping[int, float], epoch: int) -> float | None:

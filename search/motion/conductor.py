@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from search.motion import events
-from search.motion.confirm import first_finalists
+from search.motion.confirm import confirming_run, first_finalists
+from search.motion.copying import replacements
 from search.motion.events import Event
 from search.motion.family import FamilySearch
 from search.motion.racing import ExampleLosses, next_round
@@ -101,6 +102,9 @@ class Conductor:
         if self._stopping:
             return None
         self._open()
+        if self.state.searching and not self._out_of_time():
+            for event in replacements(self._study, self.state, PASSED_OVER):
+                self._emit(event)
         interrupted = self._next_interrupted()
         if interrupted is not None:
             return self._hand_out(interrupted)
@@ -253,7 +257,7 @@ class Conductor:
 
     def _propose(self, family: FamilySearch) -> int | None:
         """The number of a new trial of the family; None if it retires instead."""
-        proposal = len(family.trials)
+        proposal = family.proposals
         config, redrawn = (None, 0) if family.hopeless else family.propose(proposal)
         if config is None:
             self._emit(events.retired(family.name, family.why_no_more(redrawn)))
@@ -271,14 +275,7 @@ class Conductor:
     def _finalist_lease(self) -> Lease | None:
         if not self.state.finalists:
             return None
-        finalist = self.state.finalists[0]
-        trial = Trial(
-            number=len(self.state.trials),
-            family=finalist.family,
-            config=self.state.trials[finalist.trial].trial.config,
-            seed=finalist.seed,
-            finalist_of=finalist.trial,
-        )
+        trial = confirming_run(self.state, self.state.finalists[0])
         self._emit(events.proposed(trial, None))
         return self._hand_out(self.state.trials[trial.number])
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from search.motion.randomness import key
 from search.motion.state import StudyState, TrialProgress
 from search.study import Study
-from search.trial import USELESS, Finalist, State
+from search.trial import USELESS, Finalist, State, Trial
 
 
 def confirmation_seeds(study_seed: int, count: int) -> list[int]:
@@ -78,6 +78,22 @@ def finalists(
         for trial in trials[place : place + 1]
         if (trial.trial.number, seed) not in confirmed
     ]
+
+
+def confirming_run(state: StudyState, finalist: Finalist) -> Trial:
+    """The trial that confirms a configuration on a seed, from scratch.
+
+    Where the search trial was a copy, it goes through the settings that led to its weights.
+    """
+    chosen = state.trials[finalist.trial].trial
+    return Trial(
+        number=len(state.trials),
+        family=finalist.family,
+        config=chosen.config,
+        seed=finalist.seed,
+        finalist_of=finalist.trial,
+        earlier=chosen.earlier,
+    )
 
 
 def _merit(trial: TrialProgress, bar: float) -> tuple[bool, int, float, int]:

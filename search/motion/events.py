@@ -37,7 +37,7 @@ def proposed(
     redrawn: int = 0,
     costs: Mapping[str, float] | None = None,
 ) -> Event:
-    """A trial begins: the family's proposal of that number, or a finalist's run.
+    """A trial begins: the family's proposal of that number; without one, a finalist or a copy.
 
     Args:
         redrawn: Proposals that the limits did not admit, before this one.
@@ -47,15 +47,37 @@ def proposed(
         "event": "proposed",
         "trial": trial.number,
         "attempt": 0,
-        "epoch": 0,
+        "epoch": trial.copied_from[1] if trial.copied_from else 0,
         "family": trial.family,
         "proposal": proposal,
         "config": trial.config,
         "seed": trial.seed,
         "finalist_of": trial.finalist_of,
+        **({"earlier": trial.earlier} if trial.earlier else {}),
         **({"redrawn": redrawn} if redrawn else {}),
         **({"costs": dict(costs)} if costs else {}),
     }
+
+
+def copied(trial: Trial, replaces: int, costs: Mapping[str, float]) -> Event:
+    """A trial begins with the weights of another, in the place of the trial `replaces`."""
+    assert trial.copied_from is not None
+    origin = {"copied_from": list(trial.copied_from), "replaces": replaces}
+    return {**proposed(trial, None, costs=costs), **origin}
+
+
+def proposed_trial(event: Event) -> Trial:
+    """The trial that begins with an event of `proposed` or `copied`."""
+    copied_from = event.get("copied_from")
+    return Trial(
+        number=event["trial"],
+        family=event["family"],
+        config=event["config"],
+        seed=event["seed"],
+        finalist_of=event["finalist_of"],
+        earlier=event.get("earlier", []),
+        copied_from=copied_from and (copied_from[0], copied_from[1]),
+    )
 
 
 def warm_started(family: str, told: list[dict[str, Any]], *, outside: int) -> Event:

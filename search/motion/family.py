@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from search.motion.schedulers import SCHEDULERS, Scheduler
+from search.motion.scheduler import Scheduler
+from search.motion.schedulers import SCHEDULERS
 from search.motion.sizing import Sizing
 from search.samplers import SAMPLERS, Sampler
 from search.study import COSTS, Study
@@ -36,7 +37,9 @@ class FamilySearch:
         self.sampler = sampler(drawn, seed=study.seed, family=name)
         self.scheduler = scheduler(study.budget.epochs, study.search)
         self.trials: list[int] = []
-        """Numbers of its search trials; the place in this list is the number of the proposal."""
+        """Numbers of its search trials."""
+        self.proposals = 0
+        """How many of them were proposed; the others are copies."""
         self.in_flight = 0
         self.failures = 0
         self.survived = False
@@ -81,7 +84,7 @@ class FamilySearch:
         """Why nothing was proposed, after so many draws that the limits did not admit."""
         if self.hopeless:
             return f"{self.failures} of its trials came to nothing and none got to a rung"
-        cause = f"its space has no configuration left after {len(self.trials)}"
+        cause = f"its space has no configuration left after {self.proposals}"
         if self.sizing is None or not redrawn:
             return cause
         return f"{cause}: {redrawn} more were drawn, and none of them met {self.sizing.limits}"
@@ -120,8 +123,12 @@ class FamilySearch:
 
     def takes(self, config: Config) -> bool:
         """Whether a configuration could be proposed today."""
-        space = self.sizing.space if self.sizing else self.sampler.space
-        return contains(space, config) and self.admits(config)
+        return contains(self.space, config) and self.admits(config)
+
+    @property
+    def space(self) -> SearchSpace:
+        """Where the configurations that are trained lie today."""
+        return self.sizing.space if self.sizing else self.sampler.space
 
     def _tell(
         self,

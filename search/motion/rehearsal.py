@@ -66,7 +66,7 @@ def rehearse(study: Study, epoch_seconds: Mapping[str, float], *, slots: int = 1
 class Rehearsed(StandIn):
     """A family whose epochs take what they take on average; its values say nothing."""
 
-    space = SearchSpace({"draw": Float(0, 1)})
+    space = SearchSpace({"draw": Float(0, 1), "training": SearchSpace({"rate": Float(1, 2)})})
 
     def __init__(self, epoch_seconds: float) -> None:
         self._seconds = epoch_seconds

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from search.motion import events
 from search.motion.budget import Ledger
 from search.motion.events import Event
 from search.motion.family import FamilySearch
@@ -19,9 +20,9 @@ class TrialProgress:
     """What is known of one trial.
 
     Args:
-        proposal: Which proposal of its family it is; None for a finalist.
+        proposal: Which proposal of its family it is; None for a finalist or a copy.
         attempt: Of the latest lease; 0 before the first.
-        epoch: The furthest that was reported.
+        epoch: The furthest that was reported; at first, where a copy begins.
         from_epoch: Where the latest lease began.
         to_epoch: Where it ends.
         history: Each epoch with its loss (the objective, smaller is better); finite ones only.
@@ -155,26 +156,34 @@ class StudyState:
             for family in self.families.values():
                 family.take_heart()
         self._settings = settings
+        for family in self.families.values():
+            family.scheduler.expect(event["budget"]["trials_per_family"])
 
     def _proposed(self, event: Event) -> None:
         number, finalist_of = event["trial"], event["finalist_of"]
         if number < len(self.trials):
             return
         assert number == len(self.trials)
-        trial = Trial(number, event["family"], event["config"], event["seed"], finalist_of)
+        trial = events.proposed_trial(event)
         self.trials.append(TrialProgress(trial, event["proposal"]))
         self.interrupted.add(number)
-        if finalist_of is None:
-            self.families[trial.family].trials.append(number)
-            self.families[trial.family].redrawn += event.get("redrawn", 0)
-            self.families[trial.family].scheduler.begin(number)
-            self.families[trial.family].remember(trial.config, event.get("costs", {}))
-            self.ledger.accounts[trial.family].proposed += 1
-            self._tell(self.trials[number], State.running)
-        else:
+        if finalist_of is not None:
             self.trials[number].alone = self.trials[finalist_of].alone
             begun = Finalist(trial.family, finalist_of, trial.seed)
             self.finalists = [finalist for finalist in self.finalists if finalist != begun]
+            return
+        family = self.families[trial.family]
+        family.trials.append(number)
+        family.remember(trial.config, event.get("costs", {}))
+        if trial.copied_from is not None:
+            self.trials[number].epoch = trial.copied_from[1]
+            family.scheduler.replace(event["replaces"], number)
+            return
+        family.proposals += 1
+        family.redrawn += event.get("redrawn", 0)
+        family.scheduler.begin(number)
+        self.ledger.accounts[trial.family].proposed += 1
+        self._tell(self.trials[number], State.running)
 
     def _warm_started(self, event: Event) -> None:
         family = self.families[event["family"]]
@@ -228,7 +237,7 @@ class StudyState:
             return
         self._release(at)
         at.state = State.paused
-        self._enter(at, event["epoch"], at.best_loss)
+        self._enter(at, event["epoch"])
         self._tell(at, State.paused)
 
     def _interrupted(self, event: Event) -> None:
@@ -251,11 +260,8 @@ class StudyState:
         if was_running:
             self._release(at)
         self.interrupted.discard(at.trial.number)
-        at.state, at.cause, at.early = (
-            State(event["state"]),
-            event["cause"],
-            event.get("early", False),
-        )
+        at.state, at.cause = State(event["state"]), event["cause"]
+        at.early = event.get("early", False)
         if was_running and at.state in USELESS:
             self._charge(at, event)
         if at.in_search:
@@ -269,10 +275,12 @@ class StudyState:
             told = State.complete if at_the_top else State.pruned
         else:
             if at.state == State.complete:
-                self._enter(at, at.epoch, at.best_loss)
+                self._enter(at, at.epoch)
             elif at.state in USELESS:
                 family.failures += 1
                 family.scheduler.enter(number, at.to_epoch, math.inf)
+            else:
+                family.scheduler.give_up(number)
             family.scheduler.leave(number)
         self.ledger.accounts[family.name].book_end(at.state, at.device_seconds)
         self._tell(at, told)
@@ -290,6 +298,7 @@ class StudyState:
 
     def _retired(self, event: Event) -> None:
         self.families[event["family"]].retired = event["cause"]
+        self.families[event["family"]].scheduler.close()
 
     def _searched(self, event: Event) -> None:
         self.searching = False
@@ -321,13 +330,16 @@ class StudyState:
         if at.in_search:
             self.ledger.accounts[at.trial.family].device_seconds += seconds
 
-    def _enter(self, at: TrialProgress, epoch: int, loss: float) -> None:
+    def _enter(self, at: TrialProgress, epoch: int) -> None:
         family = self.families[at.trial.family]
         family.survived = True
+        loss = at.history[-1][1] if family.scheduler.latest else at.best_loss
         family.scheduler.enter(at.trial.number, epoch, loss)
 
     def _tell(self, at: TrialProgress, state: State) -> None:
-        assert at.proposal is not None
+        """What became of a proposal; of a copy, much came of the settings of others before it."""
+        if at.proposal is None:
+            return
         family = self.families[at.trial.family]
         family.tell(at.proposal, at.trial.config, at.history, state, at.device_seconds)
 

@@ -43,6 +43,7 @@ from search.report.tables import (
 )
 from search.results.fronts import study_front
 from search.results.history import History
+from search.results.searching import changing_settings
 from search.results.standing import Standing
 from search.results.verdict import Verdict
 
@@ -218,7 +219,8 @@ def settings_section(found: Findings) -> Section | None:
         )
         for index, each in enumerate(parallels(found.history.summary, found.places))
     ]
-    return Section("settings", "Settings", tables=[table], folded=folded)
+    lead = " ".join(changing_settings(found.places))
+    return Section("settings", "Settings", lead=lead, tables=[table], folded=folded)
 
 
 def size_section(found: Findings) -> Section | None:

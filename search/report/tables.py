@@ -79,6 +79,7 @@ class Account:
     trials: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
     epochs: int = 0
+    redrawn: int = 0
 
     @property
     def all_seconds(self) -> float:
@@ -160,7 +161,8 @@ def accounts(summary: StudySummary, places: Sequence[Standing]) -> list[Account]
     """By family, best first."""
     found = {place.family: Account(place.family) for place in places if not place.is_baseline}
     for trial in summary.trials.values():
-        found[trial.family].add(_fate(trial), 1, trial.train_seconds, trial.epochs)
+        found[trial.family].add(_fate(trial), 1, trial.train_seconds, trial.trained_epochs)
+        found[trial.family].redrawn += trial.redrawn
     return list(found.values())
 
 
@@ -171,10 +173,12 @@ def ledger_table(books: Sequence[Account]) -> Table:
         *(Column(fate, FATE_MEANINGS[fate]) for fate in (*FATES, FINALISTS)),
         Column("epochs"),
         Column("training"),
+        Column("drawn again", "proposals that the study's limits did not admit"),
     ]
     total = Account("all")
     for account in books:
         total.epochs += account.epochs
+        total.redrawn += account.redrawn
         for fate, trials in account.trials.items():
             total.add(fate, trials, account.seconds[fate], 0)
     rows = [_ledger_row(account) for account in books]
@@ -189,6 +193,7 @@ def trials_table(summary: StudySummary, colours: Mapping[str, str]) -> Table:
         Column("family", is_number=False),
         Column("state", is_number=False),
         Column("finalist of", "the search trial whose configuration it repeats"),
+        *_copied_from(summary),
         Column(f"valid {metric}"),
         Column("epoch", "of that value"),
         Column("epochs", "trained in all"),
@@ -198,7 +203,7 @@ def trials_table(summary: StudySummary, colours: Mapping[str, str]) -> Table:
     trials = best_first(summary)
     shown = trials[:MOST_TRIALS]
     rows = [
-        _trial_row(trial, value, colours.get(trial.family))
+        _trial_row(trial, value, colours.get(trial.family), copies=bool(_copied_from(summary)))
         for trial, value in zip(shown, aligned([trial.best for trial in shown]), strict=True)
     ]
     of_all = "" if len(trials) <= MOST_TRIALS else f", {MOST_TRIALS} of {len(trials):,}"
@@ -275,15 +280,23 @@ def _ledger_row(account: Account) -> list[Cell]:
         *(_count(account.trials[fate]) for fate in (*FATES, FINALISTS)),
         _count(account.epochs),
         _seconds(account.all_seconds),
+        _count(account.redrawn),
     ]
 
 
-def _trial_row(trial: TrialSummary, value: str, colour: str | None) -> list[Cell]:
+def _copied_from(summary: StudySummary) -> list[Column]:
+    """A column for the origin of copies, where there are any."""
+    copies = any(trial.copied_from is not None for trial in summary.trials.values())
+    return [Column("copied from", "the trial whose weights it began with")] if copies else []
+
+
+def _trial_row(trial: TrialSummary, value: str, colour: str | None, *, copies: bool) -> list[Cell]:
     return [
         _count(trial.trial),
         Cell(trial.family, trial.family, colour),
         _word(str(trial.state)),
         _count(trial.finalist_of),
+        *([_count(trial.copied_from)] if copies else []),
         Cell(value, trial.best),
         _count(trial.best_epoch),
         _count(trial.epochs),

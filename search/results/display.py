@@ -6,6 +6,7 @@ from search.results.cells import count, interval, number, p_value, probability, 
 from search.results.fronts import front_sentence, fronts
 from search.results.health import health_notes
 from search.results.pairs import PairVerdict, beats_next
+from search.results.searching import search_notes
 from search.results.standing import Standing, best_first, standings
 from search.results.statistics import BEATS_SEEDS
 from search.results.summary import StudySummary, TrialSummary
@@ -63,12 +64,15 @@ def trial_block(summary: StudySummary) -> Block:
     """A study's trials, best first, without their settings."""
     on = fronts(summary)
     headings = ["trial", "family", "state", "finalist of", "seed", f"valid {summary.metric or ''}"]
+    trials = best_first(summary)
+    copies = any(trial.copied_from is not None for trial in trials)
+    headings[4:4] = ["copied from"] if copies else []
     headings += ["epoch", "epochs", "parameters", "training", "pareto", "cause", "notes"]
     return Block(
         title=title(summary),
         headings=headings,
         words=frozenset({"family", "state", "pareto", "cause", "notes"}),
-        cells=[_trial_cells(trial, on.get(trial.trial, "")) for trial in best_first(summary)],
+        cells=[_trial_cells(trial, on.get(trial.trial, ""), copies=copies) for trial in trials],
     )
 
 
@@ -126,12 +130,13 @@ def _pair_cells(pair: PairVerdict) -> list[str]:
     ]
 
 
-def _trial_cells(trial: TrialSummary, front: str) -> list[str]:
+def _trial_cells(trial: TrialSummary, front: str, *, copies: bool) -> list[str]:
     return [
         str(trial.trial),
         trial.family,
         trial.state,
         "" if trial.finalist_of is None else str(trial.finalist_of),
+        *([_origin(trial)] if copies else []),
         str(trial.seed),
         number(trial.best),
         count(trial.best_epoch),
@@ -142,6 +147,11 @@ def _trial_cells(trial: TrialSummary, front: str) -> list[str]:
         (trial.cause or "").partition("\n")[0],
         "; ".join(trial.notes),
     ]
+
+
+def _origin(trial: TrialSummary) -> str:
+    """The trial that a copy began as, and after which epoch."""
+    return "" if trial.copied_from is None else f"{trial.copied_from} at {trial.copied_at}"
 
 
 def _notes(summary: StudySummary, places: list[Standing]) -> list[str]:
@@ -160,4 +170,5 @@ def _notes(summary: StudySummary, places: list[Standing]) -> list[str]:
         return notes
     front = front_sentence(summary)
     notes += [] if front is None else [front]
+    notes += search_notes(summary, places)
     return [*notes, *Verdict.over(summary, places).sentences, *health_notes(summary)]

@@ -9,7 +9,9 @@ By family, a row is about the family's finalist, or its best trial as long as it
 - `tie_group`: families that share a letter cannot be told apart;
 - `valid_best`, `valid_epoch`, `parameters`: of the search trial that the finalist repeats;
 - `train_seconds`: training of all the family's trials, finalists included;
-- `trials`, `complete`, `pruned`, `failed`: trials of the search;
+- `trials`, `complete`, `pruned`, `failed`: trials of the search, the copies of population-based
+  training included;
+- `redrawn`: proposals that were drawn again, as the study's limits did not admit them;
 - `beats_next_probability`: that the family's finalist is truly better than that of the family
   ranked next, by the seeds (and test examples) they share;
 - `latency_ms`, `state_bytes`: of its finalist where that streams, medians over its runs;
@@ -26,6 +28,8 @@ where no complete trial is better in all objectives (in the metric and in `param
 study has one objective), `family` where none of the same family is. `latency_ms`, `state_bytes` and
 `peak_memory_bytes` are known where they were limited or objectives; the first two of every finalist
 that streams: milliseconds of a step of one sequence on one core, and what is carried between steps.
+Under population-based training, `copied_from` is the trial whose weights a copy began with, those
+of `copied_at_epoch`; `config.training` is what it, or the run that confirms it, ended with.
 """
 
 import json
@@ -83,6 +87,7 @@ FAMILY_COLUMNS: dict[str, type] = {
     "beats_next_probability": float,
     "latency_ms": float,
     "state_bytes": int,
+    "redrawn": int,
 }
 PAIR_COLUMNS: dict[str, type] = {
     "study": str,
@@ -119,6 +124,8 @@ TRIAL_COLUMNS: dict[str, type] = {
     "latency_ms": float,
     "state_bytes": int,
     "peak_memory_bytes": int,
+    "copied_from": int,
+    "copied_at_epoch": int,
 }
 
 
@@ -258,6 +265,7 @@ def _family_row(summary: StudySummary, place: Standing, chance: float | None) ->
         "beats_next_probability": chance,
         "latency_ms": place.costs.get("latency_ms"),
         "state_bytes": round(place.costs["state_bytes"]) if "state_bytes" in place.costs else None,
+        "redrawn": sum(trial.redrawn for trial in place.trials) if counted else None,
     }
 
 
@@ -291,6 +299,8 @@ def _trial_row(summary: StudySummary, trial: TrialSummary, front: str | None) ->
         "notes": "; ".join(trial.notes) or None,
         "pareto": front,
         **{name: costs.get(name) for name in ("latency_ms", "state_bytes", "peak_memory_bytes")},
+        "copied_from": trial.copied_from,
+        "copied_at_epoch": trial.copied_at if trial.copied_from is not None else None,
         **dict(_settings(json.loads(trial.config), "config")),
     }
 

@@ -33,7 +33,7 @@ def _sentences(planned: dict[str, Any], summary: StudySummary) -> list[str]:
         if family not in planned:
             continue
         trials = [trial for trial in summary.trials.values() if trial.family == family]
-        searched = sum(trial.finalist_of is None for trial in trials)
+        searched = sum(t.finalist_of is None and t.copied_from is None for t in trials)
         spent = sum(trial.train_seconds for trial in trials)
         plan = planned[family]
         most = plan["search_seconds"] + plan["confirm_seconds"]

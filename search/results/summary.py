@@ -25,6 +25,11 @@ class TrialSummary:
         train_seconds: Of all epochs, those trained again after an interruption included.
         test: The value on the test split (finalists only).
         notes: What the newest report says of gradients, a sentence each.
+        earlier: As JSON, the training settings that it had before those of `config`, see
+            `trainers.training.phases`.
+        copied_from: The trial whose weights it began with; None for one that began from scratch.
+        copied_at: The epoch that those were of; 0 likewise.
+        redrawn: Proposals that the study's limits did not admit, before this one.
         costs: As JSON, what was known of the model before it was trained.
         reported: Attempt and epoch of the newest report; what is older is a duplicate.
         leased: Attempt and epoch of the newest lease, likewise.
@@ -45,6 +50,10 @@ class TrialSummary:
     test: float | None = None
     notes: list[str] = field(default_factory=list)
     costs: str = "{}"
+    earlier: str = "[]"
+    copied_from: int | None = None
+    copied_at: int = 0
+    redrawn: int = 0
     reported: tuple[int, int] = (-1, -1)
     leased: tuple[int, int] = (-1, -1)
 
@@ -53,6 +62,17 @@ class TrialSummary:
         """The configuration."""
         tree: dict[str, Any] = json.loads(self.config)
         return tree
+
+    @property
+    def phases(self) -> list[dict[str, Any]]:
+        """The training settings before those of the configuration."""
+        tree: list[dict[str, Any]] = json.loads(self.earlier)
+        return tree
+
+    @property
+    def trained_epochs(self) -> int:
+        """Epochs that it trained itself, as far as it got."""
+        return self.epochs - self.copied_at
 
     @property
     def known_costs(self) -> dict[str, float]:
@@ -168,6 +188,7 @@ def _baseline(summary: StudySummary, event: Event) -> None:
 
 
 def _proposed(summary: StudySummary, event: Event) -> None:
+    copied_from, copied_at = event.get("copied_from", (None, 0))
     summary.trials.setdefault(
         event["trial"],
         TrialSummary(
@@ -177,6 +198,11 @@ def _proposed(summary: StudySummary, event: Event) -> None:
             seed=event["seed"],
             finalist_of=event["finalist_of"],
             costs=json.dumps(event.get("costs", {})),
+            earlier=json.dumps(event.get("earlier", [])),
+            copied_from=copied_from,
+            copied_at=copied_at,
+            epochs=copied_at,
+            redrawn=event.get("redrawn", 0),
         ),
     )
 

@@ -20,6 +20,7 @@ from search.runner.leases import run_leases
 from search.runner.packages import ROOT, check_packages
 from search.runner.refitting import check_same_rule
 from search.runner.retention import Retention
+from search.runner.starts import Starts
 from search.store.copies import CHECKPOINTS, origin_of, workplace
 from search.store.example_losses import read_losses
 from search.store.ranges import write_ranges
@@ -107,11 +108,12 @@ def _run(
     )
     conductor.learn_from(earlier_trials(study, problem, log))
     conductor.replay(log)
-    checkpoints = store.directory / CHECKPOINTS
-    retention = Retention(checkpoints, conductor.state, store.discard_sent)
-    journal.readers.append(retention.see)
+    retention = Retention(store.directory / CHECKPOINTS, conductor.state, store.discard_sent)
+    url = origin_of(store.directory)
+    starts = Starts(store.checkpoint_path, url)
+    starts.complete(conductor.state)
+    journal.readers += [retention.see, starts.see]
     with connect(address, code=ROOT) as session:
-        url = origin_of(store.directory)
         check_machines(url or store.directory)
         crews = Crews(study, problem, session, record=journal.record, url=url)
         for event in log:

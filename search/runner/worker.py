@@ -14,6 +14,7 @@ from search.runner.exchange import Exchange
 from search.runner.message import Message, failure
 from search.runner.packages import check_packages
 from search.runner.refitting import Refitting
+from search.runner.starts import start_path
 from search.store.drafts import draft_of
 from search.store.example_losses import write_losses
 from search.store.patience import StoragePatience
@@ -134,6 +135,7 @@ class Worker:
             seed=trial.seed,
             epochs=self._duty.epochs,
             metric=self._duty.metric,
+            earlier=trial.earlier,
         )
 
     def _resident(self) -> DeviceData:
@@ -187,14 +189,19 @@ class Run:
         self._storage = StoragePatience()
 
     def restore(self) -> list[dict[str, Any]]:
-        """Go on from the trial's checkpoint; without one, or with a damaged one, from scratch.
+        """Go on from the trial's checkpoint; without one, or with a damaged one, from its start.
 
         Returns:
             Epochs of this lease that the checkpoint has and the log did not have.
+
+        Raises:
+            OSError: The trial is a copy, and what it was to begin with is missing or damaged.
         """
         try:
             self._training.restore(self._checkpoint)
         except (FileNotFoundError, UnusableCheckpointError):
+            if self._lease.trial.copied_from is not None:
+                self._training.restore(start_path(self._checkpoint))
             return []
         self._saved_epoch = self._training.epoch
         self._history = read_history(self._checkpoint, self._training.epoch)

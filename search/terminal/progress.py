@@ -136,10 +136,10 @@ class Progress:
         """Device seconds of a family's search and of its finalists that are still to come."""
         trials = self._summary.trials.values()
         own = [trial for trial in trials if trial.family == family]
-        timed = [trial for trial in own if trial.epochs] or [t for t in trials if t.epochs]
-        epoch_seconds = _train_seconds(timed) / sum(trial.epochs for trial in timed)
+        timed = [t for t in own if t.trained_epochs] or [t for t in trials if t.trained_epochs]
+        epoch_seconds = _train_seconds(timed) / sum(trial.trained_epochs for trial in timed)
         confirm = sum(trial.epochs for trial in own if trial.finalist_of is not None)
-        search = sum(trial.epochs for trial in own) - confirm
+        search = sum(trial.trained_epochs for trial in own) - confirm
         work = self._whole.families[family]  # an epoch is a second there
         return (
             max(work.search_seconds - search, 0.0) * epoch_seconds,
@@ -175,7 +175,8 @@ class Progress:
             return f"finalist {finalists} of {most}{self._planned_finalists}"
         share = self._study.budget.trials_per_family
         of = f" of {share * len(self._study.families)}" if share is not None else ""
-        return f"trial {len(trials)}{of}"
+        copies = sum(trial.copied_from is not None for trial in trials)
+        return f"trial {len(trials) - copies}{of}" + (f", {copies} copies" if copies else "")
 
     def _draw(self) -> Text:
         with self._drawing:

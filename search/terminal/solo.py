@@ -69,6 +69,7 @@ def train_alone(
         seed=recipe.seed,
         epochs=recipe.epochs,
         metric=recipe.metric,
+        earlier=recipe.earlier,
     )
     seconds = _train(training, recipe, say)
     trained, more = _train_again(training, dataset, recipe, say)

@@ -116,6 +116,7 @@ def _attributes(trial: TrialRecord, family: Iterable[TrialRecord]) -> dict[str, 
         "parameters": summary.parameters,
         "train_seconds": summary.train_seconds,
         "cause": summary.cause,
+        "copied_from": summary.copied_from,
         "finalist_tests": [each.tests for each in finalists if each.tests] or None,
     }
     return {name: value for name, value in told.items() if value is not None}

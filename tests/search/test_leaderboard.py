@@ -26,11 +26,13 @@ FAMILIES = ["rnn", "lstm", "gru"]
 CONTRACT = (
     "study,benchmark,rank,family,test_mean,test_low,test_high,tie_group,valid_best,valid_epoch,"
     "metric,parameters,train_seconds,trials,complete,pruned,failed,beats_baseline,"
-    "test_low_over_examples,test_high_over_examples,beats_next_probability,latency_ms,state_bytes"
+    "test_low_over_examples,test_high_over_examples,beats_next_probability,latency_ms,state_bytes,"
+    "redrawn"
 )
 TRIAL_CONTRACT = (
     "study,benchmark,trial,family,state,finalist,seed,valid_best,valid_epoch,epochs,parameters,"
-    "train_seconds,cause,notes,pareto,latency_ms,state_bytes,peak_memory_bytes"
+    "train_seconds,cause,notes,pareto,latency_ms,state_bytes,peak_memory_bytes,"
+    "copied_from,copied_at_epoch"
 )
 
 Event = dict[str, Any]
@@ -150,6 +152,7 @@ def test_by_family(tmp_path: Path) -> None:
         "beats_next_probability": pytest.approx(chance),
         "latency_ms": 0.25,
         "state_bytes": 64,
+        "redrawn": 0,
     }
     assert lstm["beats_next_probability"] is None  # rnn has no finalist
     assert (lstm["rank"], lstm["tie_group"], lstm["trials"]) == (2, "b", 1)
@@ -182,6 +185,8 @@ def test_by_trial(tmp_path: Path) -> None:
         "latency_ms": None,
         "state_bytes": None,
         "peak_memory_bytes": None,
+        "copied_from": None,
+        "copied_at_epoch": None,
         "config.model.name": "gru",
         "config.model.hidden_size": 24,
         "config.model.layers.0.name": "a",

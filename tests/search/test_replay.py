@@ -91,10 +91,15 @@ def make_study(families=("quick", "slow"), **changes):
 @st.composite
 def cases(draw, most_slots=4):
     families = draw(st.lists(st.sampled_from(sorted(FAMILIES)), min_size=1, unique=True))
+    scheduler = draw(st.sampled_from([*SCHEDULERS]))
     budget = draw(
         st.fixed_dictionaries({"trials_per_family": st.integers(1, 9)})
         | st.fixed_dictionaries({"seconds": st.sampled_from([5.0, 40.0])})
         | st.fixed_dictionaries({"device_seconds": st.sampled_from([5.0, 60.0])})
+        if scheduler != "pbt"
+        else st.fixed_dictionaries(
+            {"trials_per_family": st.integers(4, 9), "seconds": st.sampled_from([None, None, 60.0])}
+        )
     )
     study = make_study(
         families,
@@ -102,11 +107,11 @@ def cases(draw, most_slots=4):
         budget=budget
         | {
             "epochs": draw(st.sampled_from([1, 2, 9, 10])),
-            "patience": draw(st.sampled_from([None, 1, 3])),
+            "patience": draw(st.sampled_from([None, 1, 3])) if scheduler != "pbt" else None,
         },
         search={
             "sampler": draw(st.sampled_from([*QUICK])),
-            "scheduler": draw(st.sampled_from([*SCHEDULERS])),
+            "scheduler": scheduler,
         },
         confirm=draw(
             st.fixed_dictionaries({"top_per_family": st.integers(0, 2), "seeds": st.integers(1, 2)})
@@ -122,7 +127,8 @@ def cases(draw, most_slots=4):
 
 
 def by_trials(case):
-    return case.study.budget.trials_per_family is not None
+    budget = case.study.budget
+    return budget.trials_per_family is not None and budget.seconds is None
 
 
 def picture(value: Any) -> Any:
@@ -190,24 +196,30 @@ def check_whole(case, log, conductor):
     proposals, configurations = set(), set()
     for at in trials:
         if at.in_search:
+            assert contains(FAMILIES[at.trial.family].space, at.trial.config)
+        if at.proposal is not None:
             proposals.add((at.trial.family, at.proposal))
             configurations.add((at.trial.family, json.dumps(at.trial.config)))
-            assert contains(FAMILIES[at.trial.family].space, at.trial.config)
     searched = sum(at.in_search for at in trials)
-    assert len(proposals) == len(configurations) == searched
+    copies = sum(at.trial.copied_from is not None for at in trials)
+    assert len(proposals) == len(configurations) == searched - copies
     confirmed = {(at.trial.finalist_of, at.trial.seed) for at in trials if not at.in_search}
     assert len(confirmed) == len(trials) - searched
     for family in conductor.state.families.values():
-        assert [trials[number].proposal for number in family.trials] == list(
-            range(len(family.trials))
-        )
-        if by_trials(case):
-            assert len(family.trials) == case.study.budget.trials_per_family
-            alive = [trials[n] for n in family.trials if trials[n].state != State.failed]
-            assert not alive or any(at.state == State.complete for at in alive)
+        check_family(case, family, [trials[number] for number in family.trials])
     for account in conductor.state.ledger.accounts.values():
         assert account.reserved_epochs == 0
     check_leases(log)
+
+
+def check_family(case, family, trials):
+    made = [at.proposal for at in trials if at.proposal is not None]
+    assert made == list(range(family.proposals))
+    if by_trials(case):
+        assert family.proposals == case.study.budget.trials_per_family
+        alive = [at for at in trials if at.state != State.failed]
+        completed = any(at.state == State.complete for at in alive)
+        assert not alive or completed or case.study.search.scheduler == "pbt"
 
 
 def check_leases(log):
@@ -220,12 +232,23 @@ def check_leases(log):
             furthest[event["trial"]] = max(event["epoch"], furthest.get(event["trial"], 0))
         elif event["event"] == "leased":
             assert event["epoch"] == furthest.get(event["trial"], 0)
+        elif event["event"] == "proposed":
+            furthest[event["trial"]] = event["epoch"]
+            assert event["epoch"] == 0 or at_a_rung(event, log)
     keys = [
         (event["event"], event["trial"], event["attempt"], event["epoch"])
         for event in log
         if "trial" in event
     ]
     assert len(set(keys)) == len(keys), "a reader would take one of them for a duplicate"
+
+
+def at_a_rung(event, log):
+    """Whether what a copy begins with is where its donor waits when the copy is made."""
+    donor, epoch = event["copied_from"]
+    before = log[: log.index(event)]
+    last = next(each for each in reversed(before) if each.get("trial") == donor)
+    return (last["event"], last["epoch"]) == ("paused", epoch)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -298,7 +321,7 @@ def test_more_budget_gives_every_family_new_trials_and_confirms_only_what_is_new
     study = Study.from_mapping(case.study.model_dump() | {"budget": budget})
     first, extended, _ = extend(case, study)
     for name, family in extended.state.families.items():
-        assert len(family.trials) == len(first.state.families[name].trials) + more
+        assert family.proposals == first.state.families[name].proposals + more
     assert results(extended)[: len(first.state.trials)] == results(first)
     runs = [
         (at.trial.finalist_of, at.trial.seed) for at in extended.state.trials if not at.in_search

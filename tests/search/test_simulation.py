@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.motion.schedulers import SCHEDULERS, Asha
+from search.motion.halving import Asha
+from search.motion.schedulers import SCHEDULERS
 from search.motion.simulation import PowerLaw, Simulation
 from search.study import Study
 from search.trial import Outcome, State
@@ -54,11 +55,12 @@ def test_a_slow_starter_wins(sampler, scheduler):
     study = make_study(("quick", "steady", "slow"), search=search)
     trials = run(study, families, slots=3).conductor.state.trials
     search = [at for at in trials if at.in_search]
+    begun = [at for at in search if at.trial.copied_from is None]
     first = {
-        name: min(at.history[0][1] for at in search if at.trial.family == name) for name in families
+        name: min(at.history[0][1] for at in begun if at.trial.family == name) for name in families
     }
     assert max(first, key=first.__getitem__) == "slow"
-    worst_slow_start = min(at.history[0][1] for at in search if at.trial.family == "slow")
+    worst_slow_start = min(at.history[0][1] for at in begun if at.trial.family == "slow")
     best_elsewhere = max(at.history[0][1] for at in search if at.trial.family != "slow")
     assert worst_slow_start > best_elsewhere
     assert min(search, key=lambda at: at.best_loss).trial.family == "slow"
@@ -199,7 +201,7 @@ def test_the_log_tells_virtual_time():
     st.sampled_from([30.0, 100.0, 500.0]),
     st.sampled_from([1, 9, 27]),
     st.floats(0.2, 3.0),
-    st.sampled_from([*SCHEDULERS]),
+    st.sampled_from([name for name in SCHEDULERS if name != "pbt"]),  # refused with them
 )
 def test_no_familys_device_seconds_differ_from_its_share_by_more_than_a_trial(
     share, epochs, slow, scheduler

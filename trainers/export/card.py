@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from trainers.data_source import OWN_DATA
@@ -71,7 +72,7 @@ def card(
         family=recipe.family,
         benchmark=benchmark,
         options=_list(recipe.options) or "- none\n",
-        settings=_list(_leaves(recipe.config)),
+        settings=_list(_leaves(recipe.config)) + _earlier(recipe),
         seed=recipe.seed,
         epochs=_epochs(recipe),
         threads=recipe.threads,
@@ -95,6 +96,19 @@ def _epochs(recipe: Recipe) -> str:
     if recipe.patience is None:
         return f"{recipe.epochs} epochs"
     return f"at most {recipe.epochs} epochs, until {recipe.patience} in a row improved nothing"
+
+
+def _earlier(recipe: Recipe) -> str:
+    """What was otherwise before, phase by phase: only what differs from the phase that follows."""
+    phases = [*recipe.earlier, {"until": recipe.epochs, "training": recipe.config["training"]}]
+    first, lines = 1, []
+    for phase, following in pairwise(phases):
+        now, then = _leaves(phase["training"]), _leaves(following["training"])
+        other = [f"`training/{name}`: `{now[name]}`" for name in now if now[name] != then[name]]
+        if other:
+            lines.append(f"- epochs {first} to {phase['until']}: {', '.join(other)}\n")
+        first = phase["until"] + 1
+    return f"\n{EARLIER}\n\n{''.join(lines)}" if lines else ""
 
 
 def _asked(recipe: Recipe, task: Task) -> str:
@@ -150,6 +164,8 @@ def _list(values: Mapping[str, Any]) -> str:
     return "".join(f"- `{name}`: `{value}`\n" for name, value in values.items())
 
 
+EARLIER = """These are the settings of its last epochs. Population-based training found a
+schedule of them; before, these were otherwise:"""
 TESTED = """The test split was measured once, with the weights of that epoch; a
 family's rank on the leaderboard of its study rests on that."""
 REFITTED = """The model is of a second training with that

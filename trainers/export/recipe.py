@@ -2,7 +2,7 @@
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +10,7 @@ from typing import Any, Self
 import tomli_w
 
 from spaces import Config, SearchSpace, contains, default, did_you_mean, narrow
+from trainers.training.phases import Phase
 
 CONFIG_FILE = "config.toml"
 PLAIN = ("seed", "epochs", "patience", "threads", "metric", "refit")
@@ -19,6 +20,7 @@ KEYS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "metric": (str, "text"),
     "refit": (bool, "true or false"),
     "benchmark": ((str, dict), "a name or a table"),
+    "earlier": (list, "tables of `until` and `training`"),
 }
 LOWEST = {"seed": 0, "epochs": 1, "patience": 1, "threads": 1}
 
@@ -60,6 +62,8 @@ class Recipe:
         metric: What tells the best epoch; the task's first without one.
         refit: The model is the one that was trained again, on train and validation together, for as
             many epochs as were best.
+        earlier: Training settings that hold before those of `config`, whole, see
+            `trainers.training.phases`.
         source: The text of a user's own class.
     """
 
@@ -71,6 +75,7 @@ class Recipe:
     threads: int | None = None
     metric: str | None = None
     refit: bool = False
+    earlier: Sequence[Phase] = field(default_factory=list)
     source: Source | None = field(default=None, repr=False)
 
     @property
@@ -94,15 +99,19 @@ class Recipe:
         Raises:
             ValueError: A setting is unknown or lies outside its range.
         """
-        if contains(space, self.config):
-            return self
-        return replace(self, config=default(narrow(space, self.config)))
+        config = _complete(space, self.config)
+        phases = [
+            {**phase, "training": _complete(space, {**config, **phase})["training"]}
+            for phase in self.earlier
+        ]
+        return replace(self, config=config, earlier=phases)
 
     def to_toml(self) -> str:
         """The text that `read` reads; the text of a user's own class is not in it."""
         plain = {name: getattr(self, name) for name in PLAIN} | {"refit": self.refit or None}
         source = self.source and {"file": self.source.file, "sha256": self.source.sha256}
         tree = {**plain, "benchmark": dict(self.benchmark), "source": source, **self.config}
+        tree |= {"earlier": [dict(phase) for phase in self.earlier]} if self.earlier else {}
         return tomli_w.dumps({name: value for name, value in tree.items() if value is not None})
 
     @classmethod
@@ -124,8 +133,14 @@ class Recipe:
             benchmark={"name": benchmark} if isinstance(benchmark, str) else benchmark,
             config={name: tree.get(name, {}) for name in ("model", "head", "training")},
             source=source and _read_source(path, source),
+            earlier=_phases(path, tree.get("earlier", [])),
             **{name: tree[name] for name in PLAIN if name in tree},
         )
+
+
+def _complete(space: SearchSpace, config: Config) -> Config:
+    wanted = {name: config[name] for name in ("model", "head", "training")}
+    return wanted if contains(space, wanted) else default(narrow(space, wanted))
 
 
 def _check_keys(tree: Mapping[str, Any], path: Path) -> None:
@@ -142,6 +157,17 @@ def _check_keys(tree: Mapping[str, Any], path: Path) -> None:
         named = tree.get(table, {})
         if not isinstance(named, str) and not isinstance(named.get("name"), str):
             raise ValueError(f"`{table}` in {path} must be given, with a `name`")
+
+
+def _phases(path: Path, entries: Sequence[Any]) -> Sequence[Phase]:
+    for phase in entries:
+        tables = isinstance(phase, dict) and set(phase) == {"until", "training"}
+        if not tables or not isinstance(phase["until"], int):
+            raise ValueError(
+                f"`earlier` in {path} must be tables of `until`, an epoch, and `training`, got "
+                f"{phase!r}"
+            )
+    return entries
 
 
 def _read_source(path: Path, entry: Mapping[str, Any]) -> Source:

@@ -23,6 +23,7 @@ class Gradients:
 
     Attributes:
         probe: Looks at the first part of a batch, where it is set.
+        label_smoothing: That of the loss.
         parts: In how many parts a batch is computed; doubled whenever one does not fit in memory.
     """
 
@@ -41,7 +42,7 @@ class Gradients:
         self._weights = weights
         self._task = task
         self._seed = seed
-        self._label_smoothing = label_smoothing
+        self.label_smoothing = label_smoothing
         self._carried: State = {}
         self._drops = any(isinstance(part, Dropout) and part.active for part in model.modules())
 
@@ -91,7 +92,7 @@ class Gradients:
         with watching, precision(batch.mask.device):
             outputs, state = read(self._model, batch)
         outputs = outputs.to(self._weights.vector.dtype)
-        loss = self._task.total_loss(outputs, batch, self._label_smoothing) / whole
+        loss = self._task.total_loss(outputs, batch, self.label_smoothing) / whole
         if probe:
             probe.take(loss, batch.mask)
         return loss.detach(), self._weights.gradient(loss), state

@@ -22,6 +22,7 @@ from trainers.training.diagnostics import GradientWatch, ReachProbe, SaturationP
 from trainers.training.evaluation import Evaluation, fitted_task, measure_split
 from trainers.training.gradients import Gradients
 from trainers.training.optim import OPTIMIZERS, average_weights, clip_scale
+from trainers.training.phases import Phase, Phases, check_begins
 from trainers.training.schedules import SCHEDULES, Progress
 from trainers.training.weights import Snapshot, Weights
 
@@ -70,6 +71,7 @@ class Training:
         metric: What tells the best epoch; the task's first without one.
         told: What an earlier training lost on validation, epoch by epoch: this one goes by that,
             for as many epochs, and does not validate; see `trainers.training.refit`.
+        earlier: Training settings that hold before those of `config`, see `phases`.
 
     Raises:
         ValueError: The task has no such metric, or the configuration cannot be built.
@@ -85,13 +87,15 @@ class Training:
         epochs: int,
         metric: str | None = None,
         told: Sequence[float] = (),
+        earlier: Sequence[Phase] = (),
     ) -> None:
         self.config = config
         self.seed = seed
         self.metric = data.task.metric(metric)
         self.model = build_model(family, config, data.task, seed=seed).to(data.device)
         self._data = data
-        self._settings = config["training"]
+        self._phases = Phases(config["training"], earlier)
+        self._settings = self._phases.at(0)
         self._weights = Weights(self.model)
         self._gradients = Gradients(
             self.model,
@@ -112,6 +116,7 @@ class Training:
         self._horizon = epochs * self._steps_per_epoch
         self._told = list(told)
         self._losses: list[float] = []
+        self._others = 0  # epochs of the training that this one was copied from
         self._best: Snapshot = {}
 
     @property
@@ -130,6 +135,11 @@ class Training:
         return len(self._losses)
 
     @property
+    def earlier(self) -> Sequence[Phase]:
+        """Training settings that held, or hold, before those of `config`."""
+        return self._phases.earlier
+
+    @property
     def losses(self) -> list[float]:
         """The validation value after each epoch, as a number to minimise."""
         return list(self._losses)
@@ -137,12 +147,13 @@ class Training:
     @property
     def best_epoch(self) -> int:
         """The epoch of the best validation value, the first of equals; 0 before any."""
-        return self._losses.index(min(self._losses)) + 1 if self._losses else 0
+        own = self._losses[self._others :]
+        return self._others + own.index(min(own)) + 1 if own else 0
 
     @property
     def best_value(self) -> float:
         """The best validation value; infinitely bad before any."""
-        return self.metric.loss(min(self._losses, default=math.inf))
+        return self.metric.loss(min(self._losses[self._others :], default=math.inf))
 
     def has_settled(self, patience: int | None) -> bool:
         """Whether so many epochs in a row have not improved on the best; None waits for ever."""
@@ -155,6 +166,7 @@ class Training:
             Diverged: The loss, the weights or the validation value are no longer finite.
         """
         start = perf_counter()
+        self._take_settings()
         watch = GradientWatch(self._weights, self._settings["clip_norm"])
         reach = ReachProbe()
         with torch_randomness(key(self.seed, "epoch", self.epoch)):
@@ -166,6 +178,12 @@ class Training:
         report = watch.report() | reach.report() | {"saturated_share": probe.share()}
         report["notes"] = notes(report, watch.clip_norm)
         return Measurement(self.epoch, train_loss, valid, perf_counter() - start, report)
+
+    def _take_settings(self) -> None:
+        """Those of the epoch that begins."""
+        self._settings = self._phases.at(self.epoch)
+        self._averaging = self._settings.get("weight_averaging", 0.0)
+        self._gradients.label_smoothing = self._settings.get("label_smoothing", 0.0)
 
     def _train(self, watch: GradientWatch, reach: ReachProbe) -> float:
         """All steps of one epoch; the mean loss of its examples."""
@@ -227,7 +245,7 @@ class Training:
             if not math.isfinite(value):
                 raise Diverged(f"{name} on validation became {value} in epoch {self.epoch + 1}")
         loss = self.metric.loss(valid[self.metric.name])
-        if loss < min(self._losses, default=math.inf):
+        if loss < min(self._losses[self._others :], default=math.inf):
             self._best = self._weights.snapshot()
         self._losses.append(loss)
 
@@ -295,36 +313,39 @@ class Training:
             self._identity()
             | {
                 "losses": self._losses,
+                "others": self._others,
                 "parts": self._gradients.parts,
                 "threads": torch.get_num_threads(),
             },
         )
 
     def restore(self, path: Path) -> None:
-        """Go on from a saved state.
+        """Go on from a saved state: of this training, or of one that began as this one did.
+
+        What another did is copied, and does not count for the best epoch. It may have had, or be
+        about to have, other training settings than this one, in later epochs alone.
 
         Raises:
             OSError: The file is missing, damaged or no checkpoint.
             ValueError: It is of another training.
         """
         tensors, state = read_checkpoint(path, self._data.device)
-        for name, mine in self._identity().items():
-            if state.get(name) != mine:
-                raise ValueError(
-                    f"{path} must be of this training, got another: its {name} is "
-                    f"{state.get(name)}, not {mine}"
-                )
+        mine = self._identity()
+        check_begins(state, mine, len(state["losses"]), path)
         self._weights.load(_below("now", tensors))
         for name, slot in _below("slot", tensors).items():
             self._slots[name].copy_(slot)
-        self._best = _below("best", tensors)
+        own = all(state.get(key, []) == mine[key] for key in ("config", "earlier"))
+        self._best = _below("best", tensors) if own else {}
         self._losses = state["losses"]
+        self._others = state.get("others", 0) if own else self.epoch
         self._gradients.parts = state["parts"]
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must agree in, as JSON."""
         return {
             "config": self.config,
+            "earlier": self._phases.earlier,
             "seed": self.seed,
             "metric": self.metric.name,
             "shapes": self._weights.shapes,

@@ -57,6 +57,7 @@ def refit(run: Training, data: DeviceData, *, epochs: int) -> Training:
         epochs=epochs,
         metric=run.metric.name,
         told=run.losses[: run.best_epoch],
+        earlier=run.earlier,
     )
 
 

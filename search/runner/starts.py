@@ -1,0 +1,54 @@
+"""What copies of trials begin with: the checkpoints of others, as they are when they are copied."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from cluster.bucket import Bucket
+from search.motion.events import Event
+from search.motion.state import StudyState
+from search.store.copies import CHECKPOINTS
+from search.store.drafts import draft_of
+
+
+class Starts:
+    """Keeps, for each copy, the checkpoint of the trial that it was copied from.
+
+    That trial waits until then, and goes on afterwards. A file of its own lets both be: the one is
+    replaced when a checkpoint is written, never changed.
+
+    Args:
+        path: Where the checkpoint of a trial of that number lies.
+        url: The study's, if it is in an object store; checkpoints are there alone.
+    """
+
+    def __init__(self, path: Callable[[int], Path], url: str | None = None) -> None:
+        self._path = path
+        self._bucket = None if url is None else Bucket(f"{url}/{CHECKPOINTS}")
+
+    def see(self, event: Event) -> None:
+        """Keep what a copy begins with, before anything else happens in the study."""
+        if event.get("copied_from"):
+            self._keep(event["trial"], event["copied_from"][0])
+
+    def complete(self, state: StudyState) -> None:
+        """Keep what is missing, where the driver before ended between the two."""
+        for at in state.trials[-1:]:
+            if at.trial.copied_from and not at.attempt:
+                self._keep(at.trial.number, at.trial.copied_from[0])
+
+    def _keep(self, copy: int, donor: int) -> None:
+        """Without the file the copy fails, and says why."""
+        begun, start = self._path(donor), start_path(self._path(copy))
+        with suppress(FileNotFoundError):
+            if self._bucket is not None:
+                self._bucket.write(start.name, self._bucket.read(begun.name))
+                return
+            with draft_of(start) as draft:
+                shutil.copyfile(begun, draft)
+
+
+def start_path(checkpoint: Path) -> Path:
+    """Where lies what a copy begins with, beside its own checkpoint."""
+    return checkpoint.with_name(f"{checkpoint.name}.start")
