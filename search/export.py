@@ -28,6 +28,7 @@ from trainers.export import export
 from trainers.export.card import Numbers, OnnxModels, OverSeeds
 from trainers.export.recipe import Recipe, Source
 from trainers.model import SequenceModel, build_model
+from trainers.training.evaluation import fitted_dataset
 from trainers.training.loop import Training
 from trainers.training.refit import joined, refit
 
@@ -129,7 +130,12 @@ def _export(directory: Path, folder: Path, choose: Choose, *, onnx: bool = False
     export(
         folder,
         recipe=replace(_recipe(trial, study, problem), refit=refitted),
-        dataset=problem.dataset,
+        dataset=fitted_dataset(
+            problem.families[trial.family],
+            json.loads(trial.config),
+            exported.weights,
+            problem.dataset,
+        ),
         weights=exported.weights,
         numbers=Numbers(
             metric=problem.metric,

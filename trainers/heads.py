@@ -41,14 +41,15 @@ class PerStep(nn.Module):
 
 
 class NextValue(PerStep):
-    """The next value of a stream at every step.
+    """The next values of a stream at every step.
 
     Args:
-        from_last_value: Forecasts are changes from the value at their step, the first feature.
+        channels: How many values a step has.
+        from_last_value: Forecasts are changes from the values at their step.
     """
 
-    def __init__(self, size: int, *, from_last_value: bool) -> None:
-        super().__init__(size, 1)
+    def __init__(self, size: int, channels: int, *, from_last_value: bool) -> None:
+        super().__init__(size, channels)
         self.from_last_value = from_last_value
 
     @staticmethod
@@ -59,9 +60,9 @@ class NextValue(PerStep):
     def forward(  # type: ignore[override]  # it reads the inputs, too
         self, y: Tensor, mask: Tensor, summary: Tensor, inputs: Tensor
     ) -> Tensor:
-        """(batch, time, size), and inputs (batch, time, features) -> (batch, time, 1)."""
+        """(batch, time, size), and inputs (batch, time, channels) -> the same shape as these."""
         changes = super().forward(y, mask, summary)
-        return changes + inputs[..., :1] if self.from_last_value else changes
+        return changes + inputs if self.from_last_value else changes
 
 
 class TiedPerStep(nn.Module):

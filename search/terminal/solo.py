@@ -16,6 +16,7 @@ from trainers.export.card import Numbers
 from trainers.export.folder import check_folder, export
 from trainers.export.recipe import Recipe
 from trainers.sources import split_name
+from trainers.training.evaluation import fitted_dataset
 from trainers.training.loop import Diverged, Measurement, Training
 from trainers.training.refit import check_refits, joined, refit
 
@@ -75,11 +76,12 @@ def train_alone(
     trained, more = _train_again(training, dataset, recipe, say)
     if output is not None:
         numbers = _numbers(training, trained, seconds + more)
+        weights = trained.best_weights()
         export(
             output,
             recipe=recipe,
-            dataset=dataset,
-            weights=trained.best_weights(),
+            dataset=fitted_dataset(family, recipe.config, weights, dataset),
+            weights=weights,
             numbers=numbers,
             environment=describe_environment(describe_devices()),
         )

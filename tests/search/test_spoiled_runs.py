@@ -13,6 +13,7 @@ SALES = ["date,y", *(f"{day},{number}" for number, day in enumerate(DAYS))]
 TEXTS = ["text,label", *(f"hello number {n},{'ab'[n % 2]}" for n in range(30))]
 FORECAST = "--task forecasting --time date --target y --horizon 3"
 CLASSIFY = "--task classification --text text --target label"
+WATCH = "--task anomaly_detection"
 SPEAK = "--task language_modelling --level character"
 
 
@@ -69,6 +70,20 @@ CASES: list[tuple[str, dict[str, str | bytes | list[str]], str, str]] = [
         {"a.de": "eins\nzwei\n", "a.en": "one\n"},
         "--task translation",
         "as many lines as .*a.de",
+    ),
+    ("no marks", {"a.csv": SALES}, f"{WATCH} --target z", "no column 'z' to be the target"),
+    ("unnamed marks", {"a.csv": SALES}, WATCH, "`target` must name the column that marks"),
+    (
+        "never marked",
+        {"a.csv": ["t,v,anomaly", *(f"{n},{n % 7},0" for n in range(60))]},
+        WATCH,
+        "must mark at least one anomaly in valid",
+    ),
+    (
+        "watched gap",
+        {"a.csv": ["t,v,anomaly", *(f"{n},{n % 7},{n % 2}" for n in (1, 2, 3, 5, 6))]},
+        WATCH,
+        "row 4.*must go on with 4",
     ),
     ("one side", {"a.de": "eins\nzwei\n"}, "--task translation", "must name two files"),
 ]

@@ -197,8 +197,8 @@ def test_trivial_detectors_have_all_metrics() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"causal": False}, "must be causal and of one feature"),
-        ({"input_size": 2}, "must be causal and of one feature"),
+        ({"causal": False}, "must be causal and of features, not of tokens"),
+        ({"vocabulary": 2}, "must be causal and of features, not of tokens"),
         ({"passage": 0}, "`passage` must be at least 1, got 0"),
         ({"thresholds": (1.0,)}, "one for each of window_f1, nab_standard"),
     ],

@@ -133,8 +133,9 @@ def test_a_detector_of_anomalies_gives_the_trained_forecasts(
         assert torch.equal(load(tmp_path / "best")(batch.inputs, batch.mask), expected)
     card = (tmp_path / "best" / "README.md").read_text("utf-8")
     assert "window_f1 on test, this model" in card
-    assert "seqtune predict . FILE" not in card
-    with pytest.raises(ValueError, match="anomaly_detection, which cannot be asked by a file"):
+    assert "`thresholds` in `preprocessing.json`" in card
+    (tmp_path / "any.jsonl").write_text('{"inputs": [1, 2, 3, 4, 9]}', "utf-8")
+    with pytest.raises(ValueError, match="exported again: it was without its thresholds"):
         predict(tmp_path / "best", tmp_path / "any.jsonl")
 
 

@@ -39,19 +39,27 @@ class Stream:
     @property
     def probation(self) -> int:
         """First steps that are not judged, and by which the stream is scaled."""
-        return min(int(PROBATION_SHARE * len(self.values)), LONGEST_PROBATION)
+        return first_steps(len(self.values))
 
     def scaled(self) -> np.ndarray:
-        """(steps,) by mean and deviation of the probation; the inverse hyperbolic sine tames jumps.
+        """(steps,), see `scaled_stream`."""
+        return scaled_stream(self.values)
 
-        A stream that is constant so long is only shifted.
-        """
-        known = self.values[: self.probation]
-        deviation = known.std()
-        scaled: np.ndarray = np.arcsinh(
-            (self.values - known.mean()) / (deviation if deviation > 0 else 1.0)
-        )
-        return scaled
+
+def first_steps(length: int) -> int:
+    """Of a stream so long, how many steps are its probation."""
+    return min(int(PROBATION_SHARE * length), LONGEST_PROBATION)
+
+
+def scaled_stream(values: np.ndarray) -> np.ndarray:
+    """(steps,) by mean and deviation of the probation; the inverse hyperbolic sine tames jumps.
+
+    A stream that is constant so long is only shifted.
+    """
+    known = values[: max(first_steps(len(values)), 1)]
+    deviation = known.std()
+    scaled: np.ndarray = np.arcsinh((values - known.mean()) / (deviation if deviation > 0 else 1.0))
+    return scaled
 
 
 def _files() -> tuple[RemoteFile, ...]:

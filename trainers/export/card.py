@@ -112,10 +112,9 @@ def _earlier(recipe: Recipe) -> str:
 
 
 def _asked(recipe: Recipe, task: Task) -> str:
-    if isinstance(task, AnomalyDetection):
-        return ALARMS
+    alarms = ALARMS if isinstance(task, AnomalyDetection) else ""
     kind = OWN_FILE if recipe.benchmark["name"] == OWN_DATA else BENCHMARK_FILE
-    return ASK.format(trusted=" --trust" if recipe.source else "", kind=kind)
+    return alarms + ASK.format(trusted=" --trust" if recipe.source else "", kind=kind)
 
 
 def _use(task: Task) -> str:
@@ -193,9 +192,12 @@ seqtune predict . FILE -o answers.csv{trusted}
 ```
 
 {kind}"""
-ALARMS = """The model forecasts the next value at every step of a stream. Alarms are made of its
-errors by `trainers.tasks.anomalies.alarm`. Thresholds for them are no part of the model; they are
-fitted on the validation split whenever any is measured. `seqtune predict` does not serve it."""
+ALARMS = """The model forecasts the next value at every step of a stream, alarms are made of its
+errors (`trainers.tasks.anomalies.alarm`), and `thresholds` in `preprocessing.json` say from where
+on they count: they were fitted on the validation split, to the F1 and to the three profiles of the
+Numenta benchmark. `seqtune predict` takes that of the F1.
+
+"""
 OWN_FILE = """`FILE` is of the kind that the model was trained on, with the same columns; answers
 need not be in it."""
 BENCHMARK_FILE = """`FILE` is `.jsonl`, a sequence per line: `{"inputs": [...]}`, its steps in the

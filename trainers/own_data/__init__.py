@@ -10,6 +10,7 @@ from typing import Final
 
 from trainers.data.dataset import Dataset
 from trainers.own_data.account import describe
+from trainers.own_data.anomalies import anomaly_data
 from trainers.own_data.archives import archive_data
 from trainers.own_data.description import OwnData
 from trainers.own_data.files import KINDS, kind_of
@@ -23,6 +24,7 @@ __all__ = ["READERS", "OwnData", "describe", "load_own_data"]
 
 READERS: Final[dict[tuple[str, str], Callable[[OwnData], Dataset]]] = {
     ("forecasting", "table"): forecasting_data,
+    ("anomaly_detection", "table"): anomaly_data,
     ("classification", "table"): table_data,
     ("regression", "table"): table_data,
     ("classification", "lines"): line_data,

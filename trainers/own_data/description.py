@@ -14,12 +14,15 @@ TASKS: Final = (
     "tagging",
     "language_modelling",
     "translation",
+    "anomaly_detection",
 )
+STEPS: Final = {"classification", "regression", "anomaly_detection"}
+"""Tasks that may read a row for each step, with columns of features."""
 LEVELS: Final = ("word", "character")
 ONLY_FOR: Final = {
-    "time": {"forecasting", "classification", "regression"},
-    "id": {"forecasting", "classification", "regression"},
-    "covariates": {"forecasting", "classification", "regression"},
+    "time": {"forecasting", *STEPS},
+    "id": {"forecasting", *STEPS},
+    "covariates": {"forecasting", *STEPS},
     "group": {"classification", "regression"},
     "future_covariates": {"forecasting"},
     "horizon": {"forecasting"},
@@ -39,10 +42,12 @@ class OwnData:
         task: One of `TASKS`.
         valid: Files that are the validation split; else a part of `data` is held out.
         test: Files that are the test split; else a part of `data` is held out.
-        target: The columns asked for: several series in forecasting, several numbers in regression.
+        target: The columns asked for: several series in forecasting, several numbers in regression;
+            in anomaly detection the one that marks anomalies.
         time: The column of times: ISO dates or whole numbers.
         id: The column that tells series, or sequences, apart.
-        covariates: In forecasting, columns known up to now; else the features of a step.
+        covariates: In forecasting, columns known up to now; else the features of a step, which in
+            anomaly detection are watched.
         future_covariates: In forecasting, columns known ahead.
         text: The column of the text, of the words to tag, or of what is to be translated.
         level: In language modelling, what a token is: "word" or "character"; words if None.
@@ -93,7 +98,8 @@ class OwnData:
             [field for field, tasks in ONLY_FOR.items() if self.task not in tasks],
             f"in {self.task}",
         )
-        if self.task in ("classification", "tagging", "translation") and len(self.target) > 1:
+        several = ("forecasting", "regression")
+        if self.task not in several and len(self.target) > 1:
             raise ValueError(f"`target` must be one column in {self.task}, got {len(self.target)}")
         if self.task == "forecasting" and self.horizon is None:
             raise ValueError(

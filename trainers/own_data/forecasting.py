@@ -9,10 +9,9 @@ from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.windows import Series, Yardstick, cut_windows
 from trainers.data.dataset import Dataset
 from trainers.own_data.account import KEY, Account
+from trainers.own_data.by_time import split_by_time
 from trainers.own_data.columns import Numbers, Words
 from trainers.own_data.description import OwnData
-from trainers.own_data.dividing import NAMES
-from trainers.own_data.examples import span
 from trainers.own_data.leakage import warn_of_known_targets, warn_of_overlap
 from trainers.own_data.long_tables import LongColumns, stacked
 from trainers.own_data.panel import Panel, make_panel
@@ -46,7 +45,8 @@ def forecasting_data(own: OwnData) -> Dataset:
     account.say(
         *rows.counts(), *(f"{column.name}: {column.summary}" for column in columns.everything)
     )
-    splits = _splits(own, panel, account)
+    assert own.horizon is not None
+    splits = split_by_time(own, panel, account, least=own.horizon)
     question = _question(own, panel, splits, account)
     warn_of_overlap(panel, account)
     return _dataset(own, panel, splits, question, columns, account)
@@ -70,38 +70,6 @@ def _columns(own: OwnData, path: Path, account: Account) -> LongColumns:
             for part in (targets, own.covariates, own.future_covariates)
         ),
     )
-
-
-def _splits(own: OwnData, panel: Panel, account: Account) -> np.ndarray:
-    """(rows,) the split of every row."""
-    account.say(_extent(panel))
-    if own.valid:
-        account.say("split: train, valid and test are files of their own")
-        return panel.parts
-    inside = panel.parts == DATA
-    places = panel.step.places(panel.times, int(panel.times[inside].min()))
-    count = int(places[inside].max()) + 1
-    assert own.horizon is not None
-    lengths = [
-        max(own.horizon, int(share * count + 0.5)) if share else 0
-        for share in (own.valid_share, 0 if own.test else own.test_share)
-    ]
-    begins = (count - sum(lengths), count - lengths[1])
-    splits = panel.parts.copy()
-    words = []
-    for part, begin, length in zip((VALID, TEST), begins, lengths, strict=True):
-        if length:
-            rows = inside & (places >= begin)
-            splits[rows] = part
-            words.append(f"{NAMES[part]} from {panel.column.show(int(panel.times[rows].min()))}")
-    apart = "; test is a file of its own" if own.test else ""
-    account.say(f"split: by time, at once for all series: {', '.join(words)}{apart}")
-    return splits
-
-
-def _extent(panel: Panel) -> str:
-    lengths = np.bincount(panel.codes)
-    return f"{len(lengths):,} series of {span(lengths)} steps, {panel.step.words} apart"
 
 
 def _question(own: OwnData, panel: Panel, splits: np.ndarray, account: Account) -> Question:

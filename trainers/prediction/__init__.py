@@ -13,7 +13,8 @@ from trainers.data.dataset import Sequences, Split
 from trainers.export.folder import load, read_preprocessing
 from trainers.model import SequenceModel
 from trainers.own_data.files import KINDS, kind_of
-from trainers.prediction.answers import ANSWERS, Columns, Outputs, Posed
+from trainers.prediction.answers import ANSWERS as OF_EXAMPLES
+from trainers.prediction.answers import Answering, Columns, Outputs, Posed
 from trainers.prediction.asked import Asked, Kept
 from trainers.prediction.benchmark_files import read_benchmark_file
 from trainers.prediction.own_files import (
@@ -24,6 +25,7 @@ from trainers.prediction.own_files import (
     read_text,
 )
 from trainers.prediction.series import read_series
+from trainers.prediction.watching import alarms, read_streams, watched
 from trainers.tasks import Task
 from trainers.training.evaluation import ELEMENTS
 
@@ -32,6 +34,7 @@ __all__ = ["Predictions", "predict"]
 Reader = Callable[[Path, Kept], Asked]
 READERS: Final[dict[tuple[str, str], Reader]] = {
     ("forecasting", "table"): read_series,
+    ("anomaly_detection", "table"): read_streams,
     ("classification", "table"): read_table,
     ("regression", "table"): read_table,
     ("classification", "lines"): read_lines,
@@ -45,6 +48,7 @@ READERS: Final[dict[tuple[str, str], Reader]] = {
     ("translation", "table"): read_table,
     ("translation", "lines"): read_lines,
 }
+ANSWERS: Final = {**OF_EXAMPLES, "anomaly_detection": Answering(watched, alarms)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def classes(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
     """The most probable class of each example, and the probability of every class."""
     logits = np.stack(outputs)
     names = _classes(kept)
-    return _joined(
+    return joined(
         {name: list(values) for name, values in asked.keys.items()},
         {"predicted": [names[place] for place in logits.argmax(1).tolist()]},
         _probabilities(names, _softmax(logits)),
@@ -84,8 +84,8 @@ def tags(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
     logits = np.concatenate(outputs)
     best, names = logits.argmax(1), _classes(kept)
     shares = _softmax(logits)[np.arange(len(best)), best]
-    return _joined(
-        _step_keys(outputs, asked),
+    return joined(
+        step_keys(outputs, asked),
         {
             "tag": [names[place] for place in best.tolist()],
             "probability": _shortest(shares),
@@ -108,7 +108,7 @@ def label_sets(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
     """The probability of every label in each step."""
     shares = 1 / (1 + np.exp(-np.concatenate(outputs).astype(np.float64)))
     names = [str(label) for label in range(kept["task"]["labels"])]
-    return _joined(_step_keys(outputs, asked), _probabilities(names, shares))
+    return joined(step_keys(outputs, asked), _probabilities(names, shares))
 
 
 def numbers(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
@@ -118,7 +118,7 @@ def numbers(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
         values = Scaler.from_json(kept["target_scaler"]).restore(values)
     names = kept.get("columns", {}).get("target") or _places("target", values.shape[1])
     keys = {name: list(values) for name, values in asked.keys.items()}
-    return _joined(keys, dict(zip(names, values.T.tolist(), strict=True)))
+    return joined(keys, dict(zip(names, values.T.tolist(), strict=True)))
 
 
 def forecasts(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
@@ -127,14 +127,14 @@ def forecasts(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
         [scaler.restore(steps) for scaler, steps in zip(asked.scalers, outputs, strict=True)]
     )
     names = kept.get("columns", {}).get("target") or kept["channels"]
-    return _joined(_step_keys(outputs, asked), dict(zip(names, values.T.tolist(), strict=True)))
+    return joined(step_keys(outputs, asked), dict(zip(names, values.T.tolist(), strict=True)))
 
 
 def continuations(outputs: list[Continued], asked: Asked, kept: Kept) -> Columns:
     """How likely each text is, and how it might go on."""
     words = kept["vocabulary"]
     between = " " if kept["task"]["level"] == "word" else ""
-    return _joined(
+    return joined(
         {name: list(values) for name, values in asked.keys.items()},
         {
             "nats_per_token": [one.nats for one in outputs],
@@ -149,7 +149,7 @@ def sequences(outputs: Outputs, asked: Asked, kept: Kept) -> Columns:
     letters = "target_vocabulary" in kept and max(map(len, names[:-1])) == 1
     between = "" if letters else " "
     answers = [between.join(names[label] for label in labels) for labels in outputs]
-    return _joined({name: list(values) for name, values in asked.keys.items()}, {"answer": answers})
+    return joined({name: list(values) for name, values in asked.keys.items()}, {"answer": answers})
 
 
 def lines(column: str) -> Callable[[Columns], str]:
@@ -184,7 +184,7 @@ def _shortest(values: np.ndarray) -> list[float]:
     return shortened
 
 
-def _step_keys(outputs: Outputs, asked: Asked) -> Columns:
+def step_keys(outputs: Outputs, asked: Asked) -> Columns:
     """What every step of every answer is called."""
     lengths = [len(steps) for steps in outputs]
     keys = {
@@ -195,10 +195,10 @@ def _step_keys(outputs: Outputs, asked: Asked) -> Columns:
         name: [value for values in examples for value in values]
         for name, examples in asked.steps.items()
     }
-    return _joined(keys, steps)
+    return joined(keys, steps)
 
 
-def _joined(*parts: Columns) -> Columns:
+def joined(*parts: Columns) -> Columns:
     """All columns.
 
     Raises:

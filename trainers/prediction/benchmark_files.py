@@ -10,6 +10,7 @@ import numpy as np
 
 from trainers.benchmarks.digit_strings import stacked
 from trainers.benchmarks.mel import log_mel, mel_filters
+from trainers.benchmarks.nab import scaled_stream
 from trainers.benchmarks.scaling import Scaler
 from trainers.benchmarks.speech import read_wave
 from trainers.benchmarks.vocabulary import UNKNOWN
@@ -119,6 +120,8 @@ def _features(place: str, row: Any, kept: Kept) -> np.ndarray:
 
 
 def _of_features(examples: list[np.ndarray], kept: Kept) -> Asked:
+    if "probation" in kept:  # each stream is on a scale of its own first
+        examples = [scaled_stream(values[:, 0])[:, None] for values in examples]
     scaler = Scaler.from_json(kept["scaler"]) if "scaler" in kept else None
     scaled = [values if scaler is None else scaler.apply(values) for values in examples]
     horizon = kept["task"].get("horizon")

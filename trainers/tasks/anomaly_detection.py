@@ -43,9 +43,9 @@ class AnomalyDetection(Task):
     once for every passage that holds any. So precision is windows found of these and such passages,
     recall is windows found of all.
 
-    A target step has four numbers: the next value; the number of the window it lies in, from 1
-    through the whole split, 0 for none; whether it is judged, which the first steps of a stream are
-    not; and the number of its stream.
+    A target step has the next values, one or more, and three numbers besides: the number of the
+    window it lies in, from 1 through the whole split, 0 for none; whether it is judged, which the
+    first steps of a stream are not; and the number of its stream.
 
     Attributes:
         passage: Steps of an example, the last of a stream excepted.
@@ -74,8 +74,8 @@ class AnomalyDetection(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least("passage", self.passage, 1)
-        if not self.causal or self.vocabulary is not None or self.input_size != 1:
-            raise ValueError("anomaly detection must be causal and of one feature, not of tokens")
+        if not self.causal or self.vocabulary is not None:
+            raise ValueError("anomaly detection must be causal and of features, not of tokens")
         if self.thresholds is None:
             return
         object.__setattr__(self, "thresholds", tuple(self.thresholds))
@@ -88,14 +88,14 @@ class AnomalyDetection(Task):
         return NextValue.space()
 
     def head(self, size: int, settings: Mapping[str, Any]) -> nn.Module:
-        """Outputs are scaled values, (batch, time, 1)."""
-        return NextValue(size, **settings)
+        """Outputs are scaled values, (batch, time, input_size)."""
+        return NextValue(size, self.input_size, **settings)
 
     def losses(
         self, outputs: Tensor, batch: Batch, label_smoothing: float | Tensor = 0.0
     ) -> Tensor:
-        """Squared error of every forecast, (batch, time)."""
-        return (outputs[..., 0] - batch.targets[..., 0]).square()
+        """Squared error of every forecast, mean over the values of a step, (batch, time)."""
+        return (outputs - batch.targets[..., : self.input_size]).square().mean(2)
 
     def scores(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Squared error of every forecast, (batch, time)."""
@@ -103,8 +103,9 @@ class AnomalyDetection(Task):
 
     def measure(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """As of every task, and `steps`, (batch, passage, 4), that `anomalies.watch` takes."""
-        errors = (outputs[..., :1] - batch.targets[..., :1]).abs()
-        steps = torch.cat([errors, batch.targets[..., 1:]], dim=2)
+        values, about = torch.split(batch.targets, [self.input_size, 3], dim=2)
+        errors = (outputs - values).abs().mean(2, keepdim=True)
+        steps = torch.cat([errors, about], dim=2)
         missing = self.passage - steps.shape[1]
         assert missing >= 0, "an example is longer than a passage"
         steps = steps.masked_fill(~batch.target_mask.unsqueeze(2), -1.0)

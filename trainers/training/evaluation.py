@@ -1,18 +1,21 @@
 """What a model reaches on a split, example by example."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.backbone import State, can_stream
+from spaces import Config
+from trainers.backbone import Backbone, State, can_stream
 from trainers.data.batch import Batch
 from trainers.data.batching import DeviceData, DeviceSplit, StreamSplit, evaluation_order
+from trainers.data.dataset import Dataset
 from trainers.device import is_out_of_memory
-from trainers.model import SequenceModel
+from trainers.model import SequenceModel, build_model
 from trainers.tasks import Task, Transduction
 from trainers.training.carrying import going_on, joined, read
 
@@ -74,6 +77,17 @@ def fitted_task(model: SequenceModel, data: DeviceData) -> Task:
     if not data.task.fits_on_valid:
         return data.task
     return data.task.fitted(measure_split(model, data.valid, data.task, final=True))
+
+
+def fitted_dataset(
+    family: type[Backbone], config: Config, weights: Mapping[str, Tensor], dataset: Dataset
+) -> Dataset:
+    """The data set with the task that has what it fits to a trained model, such as thresholds."""
+    if not dataset.task.fits_on_valid:
+        return dataset
+    model = build_model(family, config, dataset.task, seed=0)
+    model.load_state_dict(weights)
+    return replace(dataset, task=fitted_task(model, DeviceData(dataset)))
 
 
 def _order(model: SequenceModel, split: DeviceSplit, task: Task) -> list[Tensor]:

@@ -28,8 +28,10 @@ def trivial_detectors(dataset: Dataset) -> Iterator[Row]:
 
 
 def _forecasts(dataset: Dataset) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
-    """From values (batch, time, 1) to what comes next."""
+    """From values (batch, time, channels) to what comes next."""
     yield "last value", lambda values: values
+    if "series" in dataset.preprocessing:  # each is scaled by its train part
+        yield "mean of the train part", torch.zeros_like
     if "scaler" in dataset.preprocessing:
         mean = float(Scaler.from_json(dataset.preprocessing["scaler"]).apply(np.zeros(1))[0])
         yield "mean of the probation", lambda values: torch.full_like(values, mean)

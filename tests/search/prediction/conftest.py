@@ -18,6 +18,7 @@ from trainers.data_source import load_data
 from trainers.export import export
 from trainers.export.card import Numbers
 from trainers.export.recipe import Recipe, Source
+from trainers.training.evaluation import fitted_dataset
 from trainers.training.loop import Training
 
 OWN_MODEL = (Path(__file__).parents[3] / "examples" / "my_model.py").read_text("utf-8")
@@ -64,11 +65,12 @@ def trained(
     while training.epoch < epochs:
         training.run_epoch()
     metrics = training.evaluate("test").metrics
+    weights = training.best_weights()
     export(
         folder,
         recipe=recipe,
-        dataset=dataset,
-        weights=training.best_weights(),
+        dataset=fitted_dataset(family, recipe.config, weights, dataset),
+        weights=weights,
         numbers=Numbers(
             metric=training.metric,
             valid=training.best_value,
