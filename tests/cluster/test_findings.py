@@ -1,14 +1,15 @@
 """What machines say, judged: each fault is found where it is, with its mend."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster import probe
+from cluster import bucket_probe, probe
 from cluster.findings import Findings, judge, mends
 
-FOLDER = Path("/shared/results")
+FOLDER = "/shared/results"
 SAID: dict[str, Any] = {
     "name": "one",
     "python": "3.11.7",
@@ -91,3 +92,23 @@ def test_devices_are_asked_in_a_process_of_their_own() -> None:
     broken = probe.describe("import no_such_torch")
     assert broken["device_error"] == "ModuleNotFoundError: No module named 'no_such_torch'"
     assert "devices" not in probe.describe(None)
+
+
+def test_an_object_store_that_a_machine_does_not_reach_needs_keys_and_no_mount() -> None:
+    store = replace(found(unread=["driver"]), place="s3://bucket/results")
+    del store.nodes["n2"]["free_bytes"]  # nobody knows
+    (mend,) = mends(judge(store))
+    assert "all machines must reach s3://bucket/results, with its keys" in mend
+    columns = {cell.column for cell in judge(store)[1].cells}
+    assert "free" not in columns
+    assert "write/read" in columns
+
+
+def test_a_bucket_is_asked_as_a_folder_is(bucket_url: str) -> None:
+    for name in ("one", "two"):
+        assert bucket_probe.write(bucket_url, name, 1000)["write_bytes_per_second"] > 0
+    said = bucket_probe.read(bucket_url, ["one", "two", "three"], 1000)
+    assert said["unread"] == ["three"]
+    assert bucket_probe.read(bucket_url, ["one"], 999)["unread"] == ["one"]
+    wrong = bucket_probe.write("s3://no-such-bucket/x", "one", 1)
+    assert "there is no bucket" in wrong["write_error"]

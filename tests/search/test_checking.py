@@ -35,7 +35,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
         yield
 
     def ask_nodes(folder: Path, device_question: str | None = None) -> Findings:
-        return Findings(SAID, nodes, folder, device_question is not None)
+        return Findings(SAID, nodes, str(folder), device_question is not None)
 
     monkeypatch.setattr(checking, "connect", connect)
     monkeypatch.setattr(checking, "wait_for_nodes", lambda count, seconds: len(nodes))
