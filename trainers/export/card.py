@@ -119,7 +119,7 @@ def _asked(recipe: Recipe, task: Task) -> str:
 
 def _use(task: Task) -> str:
     if not isinstance(task, Transduction):
-        return CALL
+        return CALL + (SPELT if task.reads_spelling else "")
     how = "Validation and test decoded greedily."
     if task.beam_width > 1:
         how = f"Validation decoded greedily, the test with a beam of {task.beam_width}."
@@ -179,6 +179,10 @@ WEIGHTS_AGAIN = "the weights after the last epoch of the second training"
 CALL = """\
 outputs = model(inputs, mask)    # inputs (batch, time, size); mask (batch, time), True where real
 ```
+"""
+SPELT = """
+Here `inputs` are whole numbers, (batch, time, numbers): of each word the place in `vocabulary`,
+and then its spelling, as `trainers.spelling.spelt` gives it.
 """
 DECODE = """\
 # inputs (batch, time, size) or tokens (batch, time); mask (batch, time), True where real

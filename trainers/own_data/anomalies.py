@@ -76,6 +76,17 @@ def anomaly_data(own: OwnData) -> Dataset:
     account.say(*rows.counts(), *(f"{column.name}: {column.summary}" for column in read))
     splits = split_by_time(own, panel, account, least=2)
     warn_of_overlap(panel, account)
+    return _dataset(own, panel, splits, (columns, marks), account)
+
+
+def _dataset(
+    own: OwnData,
+    panel: Panel,
+    splits: np.ndarray,
+    read: tuple[LongColumns, Marks],
+    account: Account,
+) -> Dataset:
+    columns, marks = read
     values = stacked(columns.targets, panel.order)
     scalers = _scalers(panel, values, splits)
     streams = _streams(panel, values, splits, marks, scalers)

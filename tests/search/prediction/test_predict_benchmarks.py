@@ -150,6 +150,7 @@ def test_words_of_benchmarks(
             texts = [[words[token] for token in split.inputs.example(n)] for n in range(len(split))]
         else:  # as they are spelt, which tells of unknown ones, too
             texts = [list(sentence.words) for sentence in read_conllu(test)[: len(split)]]
+            assert "`trainers.spelling.spelt`" in (model.folder / "README.md").read_text("utf-8")
         file = tmp_path / f"asked.{suffix}"
         file.write_text("".join(between.join(text) + after for text in texts), "utf-8")
         rows = ask(model.folder, file)
