@@ -4,7 +4,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := results/digits
 
-.PHONY: demo test check format browser clean
+CHAOS ?= --seed 0 --faults 30
+
+.PHONY: demo test test-cluster chaos check format browser clean
 
 # A small study end to end on bundled data: five families, leaderboard, exported model.
 demo: $(INSTALLED)
@@ -14,6 +16,17 @@ demo: $(INSTALLED)
 # Everything that must hold: formatting, lint, types, tests.
 test: check browser
 	$(BIN)/python -m pytest
+
+# Several machines on one: a study through lost machines and a cut network, and through eleven faults
+# of as many kinds. Needs root on Linux, for namespaces and small disks; for anybody else the tests
+# are skipped, and say so.
+test-cluster: $(INSTALLED)
+	$(BIN)/python -m pytest -m cluster tests/chaos
+
+# Faults drawn at random befall a study over three machines, which must end as without them:
+# `make chaos CHAOS="--seed 1 --faults 100"`.
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 # The report is looked at in a real browser. Where there is none, root on Debian gets one; for anybody
 # else those tests are skipped, and say so.

@@ -6,8 +6,8 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ray.job_config import JobConfig
 
 from cluster.machine import Machine
 from cluster.processes import end_processes, workers_below
+from cluster.watch import watch_head
 
 TOKEN_FILE = Path(".ray", "auth_token")  # below the home directory; Ray's own choice
 
@@ -45,6 +46,7 @@ class Session:
     Args:
         local: Whether Ray was started for this session and ends with it.
         object_store_bytes: The smallest store of a node; what trials share must fit into each.
+        check_head: Raises a ConnectionError where the cluster's head answers no more.
     """
 
     cpus: float
@@ -52,6 +54,7 @@ class Session:
     local: bool
     object_store_bytes: float
     machines: tuple[Machine, ...]
+    check_head: Callable[[], None] = lambda: None
 
 
 class CodePath(JobConfig):  # type: ignore[misc]  # Ray has no types
@@ -90,7 +93,7 @@ def connect(
     if not local:
         probe(address)
     mode = {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
-    with environment(mode | ENVIRONMENT), quiet_ray():
+    with environment(mode | ENVIRONMENT), quiet_ray(), ExitStack() as until_shut_down:
         if os.environ["RAY_AUTH_MODE"] == "token":
             guard_token()
         Config.initialize("")  # Ray read its environment when it was imported
@@ -98,12 +101,14 @@ def connect(
         try:
             _start(address, code, {"num_cpus": cpus, "include_dashboard": False} if local else {})
             resources = ray.cluster_resources()
+            head = ray.get_runtime_context().gcs_address
             yield Session(
-                resources.get("CPU", 0.0),
-                resources.get("GPU", 0.0),
-                local,
-                _smallest_store(),
-                _machines(),
+                cpus=resources.get("CPU", 0.0),
+                gpus=resources.get("GPU", 0.0),
+                local=local,
+                object_store_bytes=_smallest_store(),
+                machines=_machines(),
+                check_head=until_shut_down.enter_context(watch_head(head)).check,
             )
         finally:
             workers = workers_below(os.getpid())

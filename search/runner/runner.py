@@ -128,7 +128,7 @@ def _run(
                 checkpoint_path=store.checkpoint_path,
                 aborted=journal.record_abort,
                 interruption=interruption,
-                attend=Attendant(store.directory, conductor, interruption),
+                attend=Attendant(store.directory, conductor, interruption, session.check_head),
             )
         finally:
             retention.sweep()

@@ -1,52 +1,57 @@
 """A small file system of its own, which can be full and can be read-only; for root on Linux."""
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-
-BALLAST = ".ballast"
-BLOCK_BYTES = 1 << 16
 
 
 class Disk:
     """The disk mounted at `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size: int) -> None:
         self.folder = folder
+        self._bytes = size
 
     def fill(self) -> None:
         """Leave no byte free."""
-        with (self.folder / BALLAST).open("ab", buffering=0) as ballast:
-            for size in (BLOCK_BYTES, 1):
-                with suppress(OSError):
-                    while ballast.write(b"\0" * size):
-                        pass
+        deadline = time.monotonic() + 30
+        while self._remount(f"size={self._used_bytes()}"):  # it may just have grown
+            assert time.monotonic() < deadline
 
     def free(self) -> None:
-        """Give back what `fill` took."""
-        (self.folder / BALLAST).unlink(missing_ok=True)
+        """Give the space back."""
+        assert self._remount(f"size={self._bytes}") == 0
 
     def protect(self) -> None:
         """Make it read-only, as soon as no file is open for writing."""
         deadline = time.monotonic() + 30
-        while subprocess.run(["mount", "-o", "remount,ro", self.folder], check=False).returncode:
+        while self._remount("ro"):
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
     def unprotect(self) -> None:
         """Make it writable again."""
-        subprocess.run(["mount", "-o", "remount,rw", self.folder], check=True)
+        assert self._remount("rw") == 0
+
+    def _used_bytes(self) -> int:
+        found = os.statvfs(self.folder)
+        return max(found.f_blocks - found.f_bfree, 1) * found.f_bsize
+
+    def _remount(self, option: str) -> int:
+        command = ["mount", "-o", f"remount,{option}", self.folder]
+        return subprocess.run(command, check=False, capture_output=True).returncode
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int = 4) -> Iterator[Disk]:
-    """A disk at `folder`, which is made."""
-    folder.mkdir(parents=True)
-    size = f"size={megabytes}m"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "seqtune-test", folder], check=True)
+def small_disk(folder: Path, size: int = 4 << 20) -> Iterator[Disk]:
+    """A disk of so many bytes at `folder`, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "seqtune-test", folder]
+    subprocess.run(command, check=True)
     try:
-        yield Disk(folder)
+        yield Disk(folder, size)
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)

@@ -1,0 +1,89 @@
+"""Runs, or resumes, the study of a laboratory: a process of its own, that can be killed.
+
+python -m tests.chaos.driver FOLDER RESULTS ADDRESS KIND TRIALS SLOTS
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.runner import runner
+from search.runner.interruption import Interrupted
+from search.runner.leases import Crew
+from search.study import Study
+from tests.chaos.standin import StandIn
+
+WATCHDOG_SECONDS = 6.0
+FAMILIES = ("gru", "lstm")
+EPOCHS, SEEDS, TOP = 9, 2, 1
+
+
+STAND_INS, REAL = "stand-ins", "real"
+REAL_EPOCHS = 60
+
+
+def stand_ins(trials: int) -> Study:
+    """Two families, successive halving, finalists on two seeds.
+
+    Args:
+        trials: For each family.
+    """
+    return Study.from_mapping(
+        {
+            "name": "chaos",
+            "benchmark": "digits_rows",
+            "families": list(FAMILIES),
+            "budget": {"trials_per_family": trials, "epochs": EPOCHS},
+            "search": {"sampler": "random", "scheduler": "asha"},
+            "confirm": {"top_per_family": TOP, "seeds": SEEDS},
+        }
+    )
+
+
+def real(trials: int) -> Study:
+    """Small GRUs on digits, trained, and finalists on two seeds."""
+    small = {"hidden_size": 32, "num_layers": 1, "bidirectional": False, "batch_size": 32}
+    return Study.from_mapping(
+        {
+            "name": "chaos",
+            "benchmark": "digits_rows",
+            "families": ["gru"],
+            "budget": {"trials_per_family": trials, "epochs": REAL_EPOCHS},
+            "search": {"sampler": "random", "scheduler": "none"},
+            "confirm": {"top_per_family": TOP, "seeds": SEEDS},
+            "space": {"gru": small | {"optimizer": "adamw", "layer_norm": False}},
+        }
+    )
+
+
+def main(folder: str, results: str, address: str, kind: str, trials: str, slots: str) -> int:
+    """Carry the study on; the exit code."""
+
+    def crew_of(study: Study, problem: Any, session: Any) -> Crew:
+        return Crew(
+            hire=partial(StandIn, folder, problem.metric.name),
+            arrays={"nothing": np.zeros(1)},
+            slots=int(slots),
+            cpus=1,
+            watchdog_seconds=WATCHDOG_SECONDS,
+        )
+
+    if kind == STAND_INS:
+        study, runner.crew_of = stand_ins(int(trials)), crew_of
+    else:
+        study, runner.Duty = real(int(trials)), partial(runner.Duty, checkpoint_seconds=0.2)
+    try:
+        runner.run_study(study, results, resume=Path(results).exists(), address=address)
+    except Interrupted as interrupted:
+        return 128 + interrupted.signum
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,234 @@
+"""Several machines on one: each a network, process and mount namespace with an address of its own.
+
+For root on Linux. Each runs `cluster.node`, which keeps Ray up, as the launchers have it; the head
+is on the machine itself. They share the file system, as the machines of a cluster share one.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from cluster.watch import VARIABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 240.0
+MARK = "SEQTUNE_LAB"  # in the environment of all processes of a laboratory
+MACHINE = "SEQTUNE_MACHINE"
+TOKEN = "0f" * 32
+TOOLS = ("ip", "nsenter", "unshare", "mount")
+
+# A lost machine is noticed within three seconds, so that a test need not wait for a quarter of a
+# minute; all else is what the launchers start.
+NODE = """
+import sys
+from cluster import node
+node.HEALTH |= {"RAY_health_check_initial_delay_ms": "1000", "RAY_health_check_period_ms": "500",
+                "RAY_health_check_timeout_ms": "1000", "RAY_health_check_failure_threshold": "3"}
+node.RETRY_SECONDS = 0.5
+node.PATIENCE_SECONDS = 3.0
+sys.exit(node.main())
+"""
+
+
+class Machines:
+    """A head and some workers; used as a context, which leaves nothing behind.
+
+    Args:
+        folder: For logs and homes.
+        count: Workers.
+        cpus: That each of them declares.
+        network: The first three bytes of their addresses; two laboratories need two.
+    """
+
+    def __init__(
+        self, folder: Path, count: int, *, cpus: int = 1, network: str = "10.79.0"
+    ) -> None:
+        self.folder = folder
+        self.count = count
+        self.cpus = cpus
+        self._network = network
+        self._bridge = f"sq{network.split('.')[1]}"
+        self._workers: dict[int, subprocess.Popen[bytes]] = {}
+        self._head: subprocess.Popen[bytes] | None = None
+        self.address = f"{network}.1:6379"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For every process of the laboratory."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        return kept | {
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(self.folder),
+            "OMP_NUM_THREADS": "1",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": TOKEN,
+            "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": "80000000",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            VARIABLE: "10",  # a head that is gone is given up by drivers and workers
+            MARK: str(self.folder),
+        }
+
+    def __enter__(self) -> "Machines":
+        try:
+            self._up()
+        except BaseException:
+            self._down()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._down()
+
+    def start_head(self) -> None:
+        """Start Ray's head, and wait until it answers."""
+        self._head = self._start([], "head", ["--cpus", "0"])
+        host, _, port = self.address.rpartition(":")
+        wait(lambda: _answers(host, int(port)), "the head does not answer")
+
+    def boot(self, number: int) -> None:
+        """Start a worker, or start it again after a power cut."""
+        # the mount namespace gives it a /dev/shm of its own, where Ray keeps its objects
+        inside = (
+            f"hostname n{number}; mount -t tmpfs -o size=1g tmpfs /dev/shm; "
+            f'exec env {MACHINE}=n{number} "$@"'
+        )
+        into = ["nsenter", f"--net=/run/netns/{self._bridge}-{number}", "unshare", "--fork"]
+        into += ["--pid", "--kill-child", "--mount-proc", "--uts", "--mount", "--ipc"]
+        into += ["bash", "-c", inside, "bash"]
+        self._workers[number] = self._start(into, "worker", ["--cpus", str(self.cpus)])
+
+    def kill(self, number: int) -> None:
+        """A power cut."""
+        _end(self._workers.pop(number))
+
+    def kill_head(self) -> None:
+        """Ray's head is gone, with what it knew."""
+        assert self._head is not None
+        _end(self._head)
+        for pid in self.processes("ray"):
+            if MACHINE not in environment_of(pid) and _command(pid).find(b"driver") < 0:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def dismiss(self) -> None:
+        """End all machines' part, as launchers do."""
+        for pid in self.processes("sys.exit(node.main())"):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def cut(self, number: int) -> None:
+        """Pull the network cable."""
+        _ip("link", "set", f"{self._bridge}-{number}", "down")
+
+    def heal(self, number: int) -> None:
+        """Put it back."""
+        _ip("link", "set", f"{self._bridge}-{number}", "up")
+
+    def processes(self, name: str, machine: int | None = None) -> list[int]:
+        """Living processes of the laboratory, or of a machine, whose command line has `name`."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            pid = int(entry.name)
+            variables = environment_of(pid)
+            here = machine is None or variables.get(MACHINE) == f"n{machine}"
+            if variables.get(MARK) == str(self.folder) and here and name.encode() in _command(pid):
+                found.append(pid)
+        return sorted(found)
+
+    def _start(self, into: list[str], role: str, options: list[str]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-P", "-c", NODE, role, "--address", self.address, *options]
+        with (self.folder / "machines.log").open("ab") as log:
+            return subprocess.Popen(
+                [*into, *command],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _up(self) -> None:
+        _ip("link", "add", self._bridge, "type", "bridge")
+        _ip("address", "add", f"{self._network}.1/24", "dev", self._bridge)
+        _ip("link", "set", self._bridge, "up")
+        for number in range(1, self.count + 1):
+            name = f"{self._bridge}-{number}"
+            _ip("netns", "add", name)
+            _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+            _ip("link", "set", name, "master", self._bridge, "up")
+            _ip("-n", name, "address", "add", f"{self._network}.{10 + number}/24", "dev", "eth0")
+            _ip("-n", name, "link", "set", "eth0", "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+        self.start_head()
+        for number in range(1, self.count + 1):
+            self.boot(number)
+
+    def _down(self) -> None:
+        for process in self._workers.values():
+            _end(process)
+        if self._head is not None:
+            _end(self._head)
+        for pid in self.processes(""):
+            if pid != os.getpid():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        for number in range(1, self.count + 1):
+            for kind in ("netns", "link"):  # a link may outlive its namespace for a while
+                with suppress(subprocess.CalledProcessError):
+                    _ip(kind, "del", f"{self._bridge}-{number}")
+        with suppress(subprocess.CalledProcessError):
+            _ip("link", "del", self._bridge)
+
+
+def environment_of(pid: int) -> Mapping[str, str]:
+    """Of a process; nothing once it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return {}
+    return dict(line.split("=", 1) for line in text.split("\0") if "=" in line)
+
+
+def wait(holds: Callable[[], bool], otherwise: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Until it holds.
+
+    Raises:
+        TimeoutError: It does not in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(otherwise)
+        time.sleep(0.05)
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """With everything that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
