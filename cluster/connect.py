@@ -20,6 +20,7 @@ from ray._raylet import (  # type: ignore[attr-defined]  # Cython
 )
 from ray.job_config import JobConfig
 
+from cluster.encryption import check_encryption
 from cluster.machine import Machine
 from cluster.processes import end_processes, workers_below
 from cluster.watch import watch_head
@@ -147,11 +148,13 @@ def quiet_ray() -> Iterator[None]:
 
 
 def probe(address: str) -> None:
-    """See to it that something listens at `address`; Ray itself would try for minutes.
+    """See to it that something listens at `address`, with TLS or without, as we would have it.
+
+    Ray itself would try for minutes.
 
     Raises:
-        ValueError: It is not host:port.
-        ConnectionError: Nothing listens there.
+        ValueError: It is not host:port, or TLS is asked for without its files.
+        ConnectionError: Nothing listens there, or not as we would have it.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not host or "/" in host or not port.isdigit():
@@ -160,6 +163,7 @@ def probe(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise ConnectionError(f"nothing answers at {address}: {error}") from None
+    check_encryption(host, int(port))
 
 
 def guard_token() -> None:

@@ -11,25 +11,31 @@ from uuid import uuid4
 from ray.exceptions import RayError
 from ray.job_submission import JobStatus, JobSubmissionClient
 
+from cluster.bucket import url_of
 from cluster.connect import TOKEN_FILE, environment
-from cluster.work import Work
+from cluster.work import BEGUN, Work
 
 OURS = ("cluster", "search", "spaces", "trainers")
 FILES = "files"  # the study file and what it names, as they lie in the package
 SCRIPT = "run.sh"
+COMPANIONS = "study-files"
 STOP_SECONDS = 60  # Ray's own three seconds are too short to save everything
 LIVES = (JobStatus.PENDING, JobStatus.RUNNING)
 
 # The package of a job is gone when the cluster is: its files go to the results, to be resumed from.
-BODY = r"""
+BODY = (
+    f"""
+{BEGUN}"""
+    + r"""
 export PYTHONPATH=$PWD
 mkdir -p -- "$companions" && cp -R files/. "$companions" && cd -- "$companions" || exit 2
 if [ -n "$setup" ]; then . "$setup"; fi
-if [ -e "$directory/study.toml" ]; then
+if begun; then
     exec "$python" -P -m search resume "$directory"
 fi
 exec "$python" -P -m search run "$study" --out "$out"
 """
+)
 
 
 @contextmanager
@@ -59,7 +65,7 @@ def submit(address: str, work: Work, files: Mapping[str, Path | str], *, code: P
     is sent anew, and nothing stale is ever run.
 
     Args:
-        work: Its `out` is a folder of the cluster that all machines see.
+        work: Its `out` is a folder of the cluster that all machines see, or a URL.
         files: By their paths beside the study file: text, or where to copy them from.
         code: The folder that holds our packages.
 
@@ -95,7 +101,8 @@ def pack(folder: Path, work: Work, files: Mapping[str, Path | str], code: Path) 
             shutil.copyfile(content, place)
         else:
             place.write_text(content, encoding="utf-8")
-    values = work.assignments(companions=f"{work.out}/{work.name}.files")
+    kept = url_of(work.out) is None  # else they are sent again with each job
+    values = work.assignments(companions=f"{work.out}/{work.name}.files" if kept else COMPANIONS)
     (folder / SCRIPT).write_text(f"{values}{BODY.strip()}\n", encoding="utf-8")
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from cluster.bucket import url_of
 from cluster.work import Work, check_plain, comment
 
 TIME = re.compile(r"\d+(:\d\d){0,2}|\d+-\d+(:\d\d){0,2}")
@@ -166,8 +167,12 @@ def render(work: Work, allocation: Allocation) -> str:
     """The batch script.
 
     Raises:
-        ValueError: A value cannot stand in an `#SBATCH` line.
+        ValueError: A value cannot stand in an `#SBATCH` line, or results would go to a URL.
     """
+    if url_of(work.out) is not None:  # a job looks into the log for what it has trained
+        raise ValueError(
+            f"a Slurm job needs `--out` on a file system that its machines share, got {work.out}"
+        )
     values = work.assignments(gpus=allocation.gpus, seconds_to_join=work.seconds_to_join)
     return (
         f"#!/bin/bash\n{comment(HEADER)}\n{allocation.directives(work.name)}\n{values}"

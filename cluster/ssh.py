@@ -4,12 +4,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.work import Work, comment
+from cluster.work import BEGUN, Work, comment
 
 HEADER = """
 A seqtune study on machines reached over SSH: one connection to each keeps Ray alive there, and ends
 it. Needs key authentication, the same Python and seqtune on all machines, and a results folder that
-all of them see.
+all of them see, or a URL of results (--out s3://...) that all may write to.
 
 By hand
   bash THIS_FILE              run it; Ctrl-C ends it with everything saved
@@ -89,14 +89,18 @@ done
 exit "$code"
 """
 
-DRIVER = r"""
+DRIVER = (
+    f"""
+{BEGUN}"""
+    + r"""
 "$python" -P -m search cluster check --address "$address" --out "$out" \
     --nodes "$count" --wait-seconds "$seconds_to_join" || exit
-if [ -e "$directory/study.toml" ]; then
+if begun; then
     exec "$python" -P -m search resume "$directory" --address "$address"
 fi
 exec "$python" -P -m search run "$study" --out "$out" --address "$address"
 """
+)
 
 PREPARE = r"""
 cd -- "$folder" || exit 2

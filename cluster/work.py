@@ -4,6 +4,16 @@ import re
 import shlex
 from dataclasses import dataclass
 
+BEGUN = r"""
+# Whether the study is there already, in a folder or in an object store.
+begun() {
+    case "$out" in
+        *://*) "$python" -P -m search status "$directory" > /dev/null 2>&1 ;;
+        *) [ -e "$directory/study.toml" ] ;;
+    esac
+}
+""".lstrip()
+
 PLAIN = re.compile(r"[A-Za-z0-9_.,:;@%+/=\[\]-]+")
 
 
@@ -14,7 +24,7 @@ class Work:
     Args:
         name: The study's name, and that of its folder.
         study: The study file; not absolute, it is taken from `folder`, as is `out`.
-        out: Where the study's folder is made; all machines must see it.
+        out: Where the study's folder is made: a folder that all machines see, or a URL.
         folder: Where everything is started; a study's own files are found from there.
         python: The Python that has seqtune.
         setup: A shell file that makes this Python work, such as one that loads modules.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from cluster.bucket import url_of
 from cluster.work import Work
 from search.study import Study
 from search.study_file import read_toml
@@ -25,7 +26,7 @@ def work_of(
     """
     name = Study.load(study).name
     here = folder if folder is not None else str(Path.cwd())
-    return Work(name, str(study), str(out), here, python or sys.executable, setup)
+    return Work(name, str(study), url_of(out) or str(out), here, python or sys.executable, setup)
 
 
 def companions(study: Path) -> dict[str, str]:

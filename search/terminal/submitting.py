@@ -7,6 +7,7 @@ from typing import Any
 
 import tomli_w
 
+from cluster.bucket import url_of
 from cluster.jobs import follow, stop, submit, succeeded
 from cluster.work import Work
 from search.runner.packages import ROOT
@@ -34,10 +35,10 @@ def submit_study(
         OSError: A file cannot be read, or the cluster does not answer.
     """
     _check_extra()
-    if not PurePosixPath(work["out"]).is_absolute():
+    if url_of(work["out"]) is None and not PurePosixPath(work["out"]).is_absolute():
         raise ValueError(
-            "`--out` must be the whole path of a folder that all machines of the cluster see, got "
-            f"{work['out']!r}"
+            "`--out` must be the whole path of a folder that all machines of the cluster see, or a "
+            f"URL, got {work['out']!r}"
         )
     name, files = parcel(study)
     job = submit(address, Work(name, STUDY, folder=".", **work), files, code=ROOT)

@@ -46,6 +46,7 @@ CONF
 }
 
 up() {
+    sweep
     mkdir -p "$folder/bin"
     ssh-keygen -q -t ed25519 -N '' -f "$folder/key"
     cat > "$folder/ssh_config" <<CONF
@@ -67,13 +68,17 @@ heal() { ip link set "sshlab${third#n}" up; }
 
 processes() { nsenter -t "$(first_process "$third")" -p -m ps -eo args --no-headers; }
 
-down() {
-    for file in "$folder"/n*/machine.pid; do
-        name=$(basename "$(dirname "$file")")
-        kill -KILL "$(first_process "$name")" || :
-        ip netns del "sshlab-$name" || :
+sweep() {  # whatever there is of this lab, also of one that was not taken down
+    for name in $(ip netns list | grep -o '^sshlab-[^ ]*'); do
+        ip netns pids "$name" | xargs --no-run-if-empty kill -KILL
+        ip netns del "$name"
     done
-    ip link del "$bridge"
+    for link in $(ip -o link | grep -o 'sshlab[0-9]*@' | tr -d @); do ip link del "$link"; done
+    ip link del "$bridge" 2> /dev/null || :
+}
+
+down() {
+    sweep
     rm -rf -- "$folder"
 }
 

@@ -64,6 +64,7 @@ case "$*" in
     *"cluster.node address "*) echo 127.0.0.1:7777 ;;
     *"cluster.node driver "*) shift 6; "$@" ;;
     *"cluster.node"*) cat > /dev/null ;;
+    *"search status "*) [ -e begun ] ;;
 esac
 """
 STUBS = {
@@ -176,6 +177,20 @@ def test_ssh_runs_nothing_that_is_in_a_value(
     assert_values_arrive(run(ssh.render(work, machines), room, stubs), work)
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_study_in_an_object_store_is_asked_for_there(
+    begun: bool, stubs: Path, tmp_path: Path
+) -> None:
+    work = replace(evil_work(tmp_path, "place", "file"), out="s3://bucket/a b")
+    if begun:
+        (tmp_path / "place/begun").touch()
+    calls = run(ssh.render(work, ssh.Machines(["one", "two"])), tmp_path, stubs)
+    (asked,) = [call for call in calls if "status" in call]
+    assert asked[-1] == "s3://bucket/a b/study"
+    (last,) = [call for call in calls if {"run", "resume"} & set(call)]
+    assert last[4:6] == (["resume", asked[-1]] if begun else ["run", "file.toml"])
+
+
 @settings(max_examples=20)
 @given(name=names, setup=names)
 def test_kubernetes_runs_nothing_that_is_in_a_value(
@@ -202,6 +217,8 @@ def test_values_that_would_leave_an_sbatch_line_are_refused() -> None:
         slurm.render(WORK, slurm.Allocation(partition="gpu\ntouch ran"))
     with pytest.raises(ValueError, match="`job-name` must be letters"):
         slurm.render(Work("a b", "s", "o", "f", "p"), ALLOCATION)
+    with pytest.raises(ValueError, match="`--out` on a file system that its machines share"):
+        slurm.render(replace(WORK, out="s3://bucket/x"), ALLOCATION)
     assert check_plain("gres", "gpu:a100:2,tmp=4G") == "gpu:a100:2,tmp=4G"
 
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A seqtune study on machines reached over SSH: one connection to each keeps Ray alive there, and ends
 # it. Needs key authentication, the same Python and seqtune on all machines, and a results folder that
-# all of them see.
+# all of them see, or a URL of results (--out s3://...) that all may write to.
 #
 # By hand
 #   bash THIS_FILE              run it; Ctrl-C ends it with everything saved
@@ -59,9 +59,17 @@ setup='"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"'"''"'"'"'"'"'"'"'"'"'"'
 address=10.0.0.1:6379
 count=3
 seconds_to_join=600
+# Whether the study is there already, in a folder or in an object store.
+begun() {
+    case "$out" in
+        *://*) "$python" -P -m search status "$directory" > /dev/null 2>&1 ;;
+        *) [ -e "$directory/study.toml" ] ;;
+    esac
+}
+
 "$python" -P -m search cluster check --address "$address" --out "$out" \
     --nodes "$count" --wait-seconds "$seconds_to_join" || exit
-if [ -e "$directory/study.toml" ]; then
+if begun; then
     exec "$python" -P -m search resume "$directory" --address "$address"
 fi
 exec "$python" -P -m search run "$study" --out "$out" --address "$address"'"'"'"'"'"'"'"'"''"'"''
