@@ -46,6 +46,19 @@ def override(mapping: Mapping[str, Any], changes: Iterable[str]) -> dict[str, An
     return changed
 
 
+def merge(mapping: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """`mapping` with the options that were given in their places."""
+    merged = dict(mapping)
+    for key, value in options.items():
+        table, _, name = key.rpartition(".")
+        if value is not None and table:
+            inner = merged.get(table, {})
+            merged[table] = {**inner, name: value} if isinstance(inner, Mapping) else inner
+        elif value is not None:
+            merged[name] = value
+    return merged
+
+
 def _assign(tree: dict[str, Any], path: list[str], value: object) -> None:
     for depth, part in enumerate(path[:-1], 1):
         inner = tree.setdefault(part, {})

@@ -24,6 +24,7 @@ from search.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from search.extension import Extension
     from search.study import Study
 
 
@@ -110,21 +111,12 @@ def resume(
     on_finish: OnFinish = None,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with a study that was interrupted, or that is to have more budget or families."""
-    from search.terminal.request import extended_study, study_folder
+    """Go on with a study that was interrupted, or have it go on with more, also while it runs."""
+    from search.extension import Extension
 
-    folder = study_folder(directory)
     options = {"budget.trials_per_family": trials_per_family, "budget.seconds": seconds}
-    asked = extended_study(folder, options, add_family or (), changes or ())
-    _launch(
-        asked,
-        folder,
-        resume=True,
-        address=address,
-        detach=detach,
-        on_finish=on_finish,
-        quiet=quiet,
-    )
+    asked = Extension(options, tuple(add_family or ()), tuple(changes or ()))
+    _go_on(directory, asked, address=address, detach=detach, on_finish=on_finish, quiet=quiet)
 
 
 def confirm(
@@ -137,12 +129,20 @@ def confirm(
     quiet: Quiet = False,
 ) -> None:
     """Train the best of each family on more seeds, or more of them; the search stays as it is."""
-    from search.terminal.request import extended_study, study_folder
+    from search.extension import Extension
 
-    folder = study_folder(directory)
     options = {"confirm.top_per_family": top_per_family, "confirm.seeds": seeds}
-    asked = extended_study(folder, options)
-    _launch(asked, folder, resume=True, address=address, quiet=quiet)
+    _go_on(directory, Extension(options), address=address, quiet=quiet)
+
+
+def _go_on(place: Path, extension: "Extension", **launching: Any) -> None:
+    """Run an extended study, or have the driver that runs it take the extension up."""
+    from search.terminal.extending import extend_running
+    from search.terminal.request import study_folder
+
+    folder = study_folder(place)
+    if not extend_running(folder, extension, typer.echo):
+        _launch(extension.of(folder), folder, resume=True, **launching)
 
 
 def _launch(

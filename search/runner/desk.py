@@ -234,6 +234,9 @@ class Desk:
         if not self._stopped:
             self._stopped = True
             self._leases.stop()
+            while self._waiting:
+                lease = self._waiting.popleft()
+                self._leases.end(lease, Outcome.lost("the study was stopped", begun=False))
 
     @contextmanager
     def _watching(self) -> Iterator[None]:

@@ -21,6 +21,10 @@ class Interrupted(KeyboardInterrupt):
         self.signum = signum
 
 
+class Paused(Interrupted):
+    """The run ended only to go on with a changed study."""
+
+
 class Interruption:
     """What the signal handlers and the running study share.
 
@@ -28,11 +32,13 @@ class Interruption:
         signum: The last signal that asked the run to end; None until one came.
         patient: Whether the run looks at `signum` often and ends by itself. While it is not, a
             signal raises `Interrupted` where the program stands.
+        pausing: Whether the run is asked to end only for a moment.
     """
 
     def __init__(self) -> None:
         self.signum: int | None = None
         self.patient = False
+        self.pausing = False
         self._by: str | None = None
 
     @contextmanager
@@ -50,7 +56,8 @@ class Interruption:
         Raises:
             Interrupted: Nobody is patient, or it is the second signal.
         """
-        first, self.signum = self.signum is None, signum
+        first, self.signum = self.signum is None or self.pausing, signum
+        self.pausing, self._by = False, None
         if not (self.patient and first):
             raise Interrupted(signum)
 
@@ -60,8 +67,18 @@ class Interruption:
         Args:
             by: What asked, in words.
         """
+        if self.signum is None or self.pausing:
+            self.signum, self._by, self.pausing = signal.SIGTERM, by, False
+
+    def pause(self) -> None:
+        """End the run with everything saved; whoever drives it then goes on with another study."""
         if self.signum is None:
-            self.signum, self._by = signal.SIGTERM, by
+            self.signum, self.pausing = signal.SIGTERM, True
+
+    def go_on(self) -> None:
+        """The pause is over."""
+        if self.pausing:
+            self.signum, self.pausing = None, False
 
     def check(self) -> None:
         """End here if a signal came.
@@ -75,7 +92,9 @@ class Interruption:
 
     def ended(self) -> Interrupted | None:
         """What ended the run, if anything did."""
-        return None if self.signum is None else Interrupted(self.signum, self._by)
+        if self.signum is None:
+            return None
+        return (Paused if self.pausing else Interrupted)(self.signum, self._by)
 
 
 @contextmanager

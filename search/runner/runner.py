@@ -8,24 +8,15 @@ from pathlib import Path
 from cluster.connect import connect
 from cluster.findings import judge, mends
 from cluster.preflight import ask_nodes, living_nodes
-from search.earlier import earlier_trials
-from search.motion.conductor import Conductor
 from search.motion.events import Event
 from search.problem import Problem
 from search.runner.attendant import Attendant
-from search.runner.crews import Crews
-from search.runner.interruption import Interruption, catch_signals
-from search.runner.journal import Journal
-from search.runner.leases import run_leases
+from search.runner.driver import Driver
+from search.runner.interruption import Interruption, Paused, catch_signals
 from search.runner.packages import ROOT, check_packages
-from search.runner.refitting import check_same_rule
-from search.runner.retention import Retention
-from search.runner.starts import Starts
-from search.store.copies import CHECKPOINTS, origin_of, workplace
-from search.store.example_losses import read_losses
-from search.store.ranges import write_ranges
-from search.store.sources import store_sources, unchanged_sources
-from search.store.store import Store, checkpoint_path
+from search.store.copies import origin_of, workplace
+from search.store.sources import unchanged_sources
+from search.store.store import Store
 from search.study import Study
 from search.trial import State
 from trainers.device import describe_devices
@@ -76,10 +67,11 @@ def run_study(
                 problem = Problem.of(study, unchanged_sources(directory))
                 return _run(study, problem, store, address, see, interruption)
         problem = Problem.of(study)
-        with Store.create(directory, study, devices=describe_devices()) as store:
-            store_sources(directory, problem.sources)
-            with _removed_if_nothing_began(store):
-                return _run(study, problem, store, address, see, interruption)
+        with (
+            Store.create(directory, study, devices=describe_devices()) as store,
+            _removed_if_nothing_began(store),
+        ):
+            return _run(study, problem, store, address, see, interruption)
 
 
 def _run(
@@ -90,51 +82,24 @@ def _run(
     see: Callable[[Event], None],
     interruption: Interruption,
 ) -> StudyEnd:
-    """Connect to Ray and have all leases carried."""
-    log = list(store.events())
-    check_same_rule(study, log)
-    journal = Journal(store, problem, [see], interruption)
-    journal.has_baseline = any(event["event"] == "baseline" for event in log)
-    conductor = Conductor(
-        spaces=problem.spaces,
-        maximize=problem.metric.maximize,
-        metric=problem.metric.name,
-        study=study,
-        record=journal.record,
-        example_losses=lambda number, loss: read_losses(
-            checkpoint_path(store.directory, number), loss
-        ),
-        sizings=problem.sizings,
-    )
-    conductor.learn_from(earlier_trials(study, problem, log))
-    conductor.replay(log)
-    retention = Retention(store.directory / CHECKPOINTS, conductor.state, store.discard_sent)
-    url = origin_of(store.directory)
-    starts = Starts(store.checkpoint_path, url)
-    starts.complete(conductor.state)
-    journal.readers += [retention.see, starts.see]
+    """Connect to Ray and have all leases carried, also of a study that is extended meanwhile."""
+    driver = Driver(study, problem, store, see, interruption)
+    attendant = Attendant(store.directory, driver.conductor, interruption)
     with connect(address, code=ROOT) as session:
-        check_machines(url or store.directory)
-        crews = Crews(study, problem, session, record=journal.record, url=url)
-        for event in log:
-            crews.see(event)
-        journal.readers.append(crews.see)
-        store.replace_study(study)  # not before all is found to be right
-        write_ranges(store.directory, problem.spaces)
-        try:
-            run_leases(
-                conductor,
-                crews,
-                checkpoint_path=store.checkpoint_path,
-                aborted=journal.record_abort,
-                interruption=interruption,
-                attend=Attendant(store.directory, conductor, interruption, session.check_head),
-            )
-        finally:
-            retention.sweep()
-            journal.close()
-    complete = sum(trial.state == State.complete for trial in conductor.state.trials)
-    return StudyEnd(complete, conductor.state.commonest_cause())
+        check_machines(origin_of(store.directory) or store.directory)
+        driver.staff(session)
+        attendant.check = session.check_head
+        while True:
+            try:
+                driver.drive(attendant)
+                break
+            except Paused:
+                interruption.go_on()
+                driver = driver.successor(attendant.take_extensions(), session)
+                attendant.conductor = driver.conductor
+    state = driver.conductor.state
+    complete = sum(trial.state == State.complete for trial in state.trials)
+    return StudyEnd(complete, state.commonest_cause())
 
 
 def check_machines(place: Path | str) -> None:

@@ -202,8 +202,10 @@ class Patience(Stopper):  # type: ignore[misc]  # Ray has no types
         self._desk.attend()
         if self._interruption.signum is None:
             return False
+        self._desk.stop()
+        if self._interruption.pausing:
+            return False  # no work is to be lost, and nobody is in a hurry
         if self._deadline is None:
-            self._desk.stop()
             self._deadline = time.monotonic() + GRACE_SECONDS
         return time.monotonic() >= self._deadline
 

@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from cluster.bucket import Bucket
@@ -23,6 +23,21 @@ class StopRequest:
     """
 
     trial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendRequest:
+    """That the study go on with changes.
+
+    Args:
+        extension: As JSON, see `Extension`.
+    """
+
+    extension: dict[str, Any]
+
+
+Request = StopRequest | ExtendRequest
+KINDS: dict[str, type[Request]] = {"stop": StopRequest, "extend": ExtendRequest}
 
 
 class Asked(Protocol):
@@ -44,14 +59,15 @@ class SentRequest:
         return self.name in self.bucket.sizes(REQUESTS)
 
 
-def ask(directory: Path, request: StopRequest) -> Asked:
+def ask(directory: Path, request: Request) -> Asked:
     """Leave a request for the driver of the study in `directory`; it goes once it is taken.
 
     Raises:
         OSError: It cannot be written.
     """
     name = f"{time.time_ns():020d}-{uuid4().hex[:8]}.json"
-    text = json.dumps({"stop": asdict(request)})
+    (kind,) = (name for name, made in KINDS.items() if isinstance(request, made))
+    text = json.dumps({kind: asdict(request)})
     url = origin_of(directory)
     if url is not None:
         sent = SentRequest(Bucket(url), f"{REQUESTS}/{name}")
@@ -65,12 +81,13 @@ def ask(directory: Path, request: StopRequest) -> Asked:
     return folder / name
 
 
-def take_requests(directory: Path) -> list[StopRequest]:
+def take_requests(directory: Path) -> list[Request]:
     """The requests that wait, oldest first; they are removed, and so is what is no request."""
     taken = []
     for file in sorted((directory / REQUESTS).glob("[0-9]*.json")):
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            request = StopRequest(**json.loads(file.read_text("utf-8"))["stop"])
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            ((kind, asked),) = json.loads(file.read_text("utf-8")).items()
+            request = KINDS[kind](**asked)
             file.unlink()
             taken.append(request)
         with suppress(OSError):

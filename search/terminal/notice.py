@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,4 +26,7 @@ def noticed(command: str | None, study: str) -> Iterator[None]:
         if command is not None:
             told = {"SEQTUNE_STUDY": study, "SEQTUNE_EXIT_CODE": str(code)}
             # S602: the command line of the very user who gave it
-            subprocess.run(command, shell=True, env={**os.environ, **told}, check=False)  # noqa: S602
+            done = subprocess.run(command, shell=True, env={**os.environ, **told}, check=False)  # noqa: S602
+            if done.returncode:
+                said = f"the command of --on-finish ended with exit code {done.returncode}"
+                sys.stderr.write(f"seqtune: {said}\n")

@@ -17,7 +17,7 @@ from search.results.cells import count, number, seconds
 from search.results.health import health_notes
 from search.results.summary import Event, StudySummary, TrialSummary
 from search.results.tables import Block, to_terminal
-from search.study import Study
+from search.study import Budget, Confirm, Study
 from search.trial import USELESS, State
 
 REFRESHES_PER_SECOND = 2
@@ -80,18 +80,29 @@ class Progress:
         """Take in what this run has written before anybody looked."""
         with self._drawing:
             for event in events:
-                self._summary.add(event)
+                self._take(event)
 
     def see(self, event: Event) -> None:
         """Take in what has just been written to the log."""
         with self._drawing:
-            self._summary.add(event)
+            self._take(event)
         for line in event["account"] if event["event"] == "data" else ():
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         if not self._console.is_terminal and self._elapsed >= self._next_line:
             self._console.print(self.line(), markup=False, highlight=False, soft_wrap=True)
             wait = max(FIRST_LINE_SECONDS, self._elapsed * LINE_SHARE)
             self._next_line = self._elapsed + wait
+
+    def _take(self, event: Event) -> None:
+        self._summary.add(event)
+        if event["event"] == "opened" and "budget" in event:  # it may have been extended
+            changed = {
+                "budget": Budget.model_validate(event["budget"]),
+                "families": tuple(event["families"]),
+                "confirm": Confirm.model_validate(event["confirm"]),
+            }
+            self._study = self._study.model_copy(update=changed)
+            self.__dict__.pop("_whole", None)
 
     def line(self) -> str:
         """Where the study stands, in one line."""

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from search.store.store import STUDY, study_folders
+from search.store.store import study_folders
 from search.study import Study
-from search.study_file import override, read_toml
+from search.study_file import merge, override, read_toml
 
 FAMILIES = ("rnn", "lstm", "gru", "tcn", "transformer")  # where none are named
 TRIALS_PER_FAMILY = 16  # where no budget is given
@@ -80,27 +80,6 @@ def _list(files: Any) -> list[Any]:
     return list(files) if isinstance(files, list | tuple) else [files]
 
 
-def extended_study(
-    folder: Path,
-    options: Mapping[str, Any],
-    added_families: Iterable[str] = (),
-    changes: Iterable[str] = (),
-) -> Study:
-    """The study in `folder` with more budget, more families, or other changes.
-
-    Args:
-        options: By dotted key; None is an option that was not given.
-        changes: `key=value` each, made last.
-
-    Raises:
-        OSError: The study's file cannot be read.
-        ValueError: The changed study is wrong.
-    """
-    mapping = read_toml(folder / STUDY)
-    families = [*mapping.get("families", ()), *added_families]
-    return Study.from_mapping(override(merge(mapping, {**options, "families": families}), changes))
-
-
 def study_folder(place: Path) -> Path:
     """The one study at or right below a place.
 
@@ -113,19 +92,6 @@ def study_folder(place: Path) -> Path:
         names = ", ".join(folder.name for folder in found)
         raise ValueError(f"{place} must be the folder of one study, got one of several: {names}")
     return found[0]
-
-
-def merge(mapping: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """`mapping` with the options that were given in their places."""
-    merged = dict(mapping)
-    for key, value in options.items():
-        table, _, name = key.rpartition(".")
-        if value is not None and table:
-            inner = merged.get(table, {})
-            merged[table] = {**inner, name: value} if isinstance(inner, Mapping) else inner
-        elif value is not None:
-            merged[name] = value
-    return merged
 
 
 def _of_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -207,3 +207,12 @@ def test_a_study_that_waits_for_nothing_is_told() -> None:
     desk = shared_desk(Leases(0))
     with pytest.raises(RuntimeError, match="waits for results"):
         desk.hand_out("a")
+
+
+def test_what_waits_when_the_study_stops_is_given_back() -> None:
+    leases = Leases(2)
+    desk = shared_desk(leases, 1, workers=2)
+    desk.hand_out("a")
+    desk.hand_out("b")
+    desk.stop()
+    assert leases.ends == [(1, Outcome.lost("the study was stopped", begun=False))]
