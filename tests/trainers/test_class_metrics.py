@@ -23,8 +23,9 @@ from trainers.model import build_model
 from trainers.models import MODELS
 from trainers.tasks import Classification, EntityTagging, Regression, Tagging, Task
 from trainers.tasks.entities import are_bio
-from trainers.training.gradients import Gradients
+from trainers.training.gradients import Goal, Gradients
 from trainers.training.loop import Training
+from trainers.training.members import Members
 from trainers.training.optim import training_space
 from trainers.training.weights import Weights
 from trainers.trivial.baselines import baselines
@@ -210,9 +211,9 @@ def test_a_weighted_batch_in_parts_gives_the_gradient_of_the_whole(task):
     for parts in (1, 3):
         model = build_model(MODELS["gru"], config, task, seed=0)
         balanced = task.balanced(data.train.class_counts(3))
-        gradients = Gradients(model, Weights(model), balanced, seed=0, label_smoothing=0.1)
+        gradients = Gradients(Members([model], [Weights(model)]), [Goal(balanced, 0, 0.1)])
         gradients.parts = parts
-        found.append(gradients.of(batch, 0))
+        found.append(gradients.of(batch, [0]))
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
 
 
@@ -249,7 +250,7 @@ def test_weights_that_the_task_brings_are_kept_unless_balance_is_asked_for():
     for setting, expected in (("none", 5.0), ("balanced", task.balanced([48, 12, 0]))):
         config["training"]["class_weights"] = setting
         training = Training(MODELS["gru"], config, data, seed=0, epochs=1)
-        found = training._gradients._task.class_weights
+        found = training.goal.task.class_weights
         assert isinstance(training.model, nn.Module)
         assert (
             (found[1] == expected) if setting == "none" else (found[2] == 1.0 and found[1] != 5.0)

@@ -14,7 +14,13 @@ from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.heads import PerStep
 from trainers.models import MODELS
 from trainers.tasks import Regression
-from trainers.training.diagnostics import GradientWatch, ReachProbe, SaturationProbe, notes
+from trainers.training.diagnostics import (
+    GradientWatch,
+    ReachProbe,
+    SaturationProbe,
+    notes,
+    taken_up,
+)
 from trainers.training.loop import Diverged, Training
 from trainers.training.weights import Weights
 
@@ -58,7 +64,7 @@ def training(data: DeviceData, family: type[Backbone] = Chain, **settings: float
 def test_numbers_are_those_of_the_last_step(data):
     run = training(data, batch_size=20, clip_norm=0.1)
     batch = data.train.batch(torch.arange(20))
-    before = run._weights.vector.clone()
+    before = run.weights.vector.clone()
     loss = data.task.loss(run.model(batch.inputs, batch.mask), batch)
     loss.backward()
     expected = {
@@ -71,16 +77,21 @@ def test_numbers_are_those_of_the_last_step(data):
     assert found["gradient_norms"] == pytest.approx(expected, rel=1e-4)
     whole = math.hypot(*expected.values())
     assert found["largest_gradient_norm"] == pytest.approx(whole, rel=1e-4)
-    change = (run._weights.vector - before).norm() / before.norm()
+    change = (run.weights.vector - before).norm() / before.norm()
     assert found["update_ratio"] == pytest.approx(change.item(), rel=1e-4)
     assert found["clipped_share"] == float(whole > 0.1)
     json.dumps(found, allow_nan=False)
 
 
+def watch_of_nothing() -> GradientWatch:
+    weights = Weights(nn.Linear(2, 2))
+    return GradientWatch(weights.vector[None], weights, 1.0)
+
+
 def test_numbers_stay_json_when_a_norm_overflows():
-    watch = GradientWatch(Weights(nn.Linear(2, 2)), 1.0)
-    with watch.last_step(torch.full((32,), 1e30)):
-        watch.add(torch.tensor([math.inf]))
+    watch = watch_of_nothing()
+    with watch.last_step(torch.full((1, 32), 1e30)):
+        watch.add(torch.tensor([[math.inf]]))
     report = watch.report()
     json.dumps(report, allow_nan=False)
     assert report["largest_gradient_norm"] > 1e38
@@ -113,15 +124,15 @@ def test_gradients_clipped_in_most_steps_are_told(data):
 
 @pytest.mark.parametrize(("clipped", "told"), [(5, False), (6, True)])
 def test_more_than_half_of_the_steps_must_be_clipped(clipped, told):
-    watch = GradientWatch(Weights(nn.Linear(2, 2)), 1.0)
+    watch = watch_of_nothing()
     for step in range(10):
-        watch.add(torch.tensor([2.0 if step < clipped else 0.5]))
+        watch.add(torch.tensor([[2.0 if step < clipped else 0.5]]))
     report = watch.report()
     assert report["clipped_share"] == clipped / 10
     assert report["largest_gradient_norm"] == 2.0
     report |= {"gradient_norms": {"a": 1.0, "b": 1.0}, **ReachProbe().report()}
     assert bool(notes(report, 1.0)) == told
-    assert "reached a norm of 2" in watch.describe()
+    assert "reached a norm of 2" in watch.describe(0, 1.0)
 
 
 def test_saturation_counts_real_steps_of_bounded_units(data):
@@ -139,9 +150,11 @@ def test_saturation_counts_real_steps_of_bounded_units(data):
         y = backbone(torch.zeros(*mask.shape, 2), mask)
         head(y, mask, backbone.summary(y, mask))
 
-    with probe.watching(head):
+    with taken_up(head) as seen:
         run(torch.tensor([[True, True, False], [True, False, False]]))
         run(torch.ones(2, 1, dtype=torch.bool))
+    probe.look(*seen)
+    probe.look(torch.ones(1, 1, 3), torch.ones(1, 1, dtype=torch.bool))
     assert probe.share() == pytest.approx(2 / 3)
     run(torch.ones(1, 3, dtype=torch.bool))
     assert probe.share() == pytest.approx(2 / 3)
@@ -159,13 +172,14 @@ def test_unbounded_units_cannot_saturate(data):
 def test_a_real_rnn_that_saturates_is_seen(data):
     run = training(data, MODELS["rnn"])
     assert run.run_epoch().diagnostics["saturated_share"] == 0.0
-    run._weights.vector.mul_(1000.0)
+    run.weights.vector.mul_(1000.0)
     with torch.no_grad():
         batch = data.valid.batch(torch.arange(20))
         probe = SaturationProbe()
-        with probe.watching(run.model.head):
+        with taken_up(run.model.head) as seen:
             run.model.eval()
             run.model(batch.inputs, batch.mask)
+        probe.look(*seen)
     share = probe.share()
     assert share is not None
     assert share > 0.9
@@ -175,20 +189,20 @@ class TestDivergence:
     def test_a_loss_that_is_not_finite_names_its_epoch(self, data):
         run = training(data, batch_size=8)
         run.run_epoch()
-        run._settings["optimizer"]["learning_rate"] = 1e30
+        run.settings["optimizer"]["learning_rate"] = 1e30
         words = r"training loss became (inf|nan) in epoch 2; in the \d steps before, .* 1e\+30"
         with pytest.raises(Diverged, match=words):
             run.run_epoch()
 
     def test_weights_that_are_not_finite_are_seen_after_the_last_step(self, data):
         run = training(data, batch_size=20)
-        run._settings["optimizer"]["learning_rate"] = math.inf
+        run.settings["optimizer"]["learning_rate"] = math.inf
         with pytest.raises(Diverged, match="sum of all weights became nan in epoch 1"):
             run.run_epoch()
 
     def test_a_first_step_says_so(self, data):
         run = training(data, batch_size=8)
-        run._weights.vector.fill_(math.nan)
+        run.weights.vector.fill_(math.nan)
         with pytest.raises(Diverged, match="training loss became nan in epoch 1; it was the first"):
             run.run_epoch()
 

@@ -14,6 +14,7 @@ from trainers.data.batch import Batch
 from trainers.model import SequenceModel, build_model
 from trainers.models import MODELS
 from trainers.tasks import LanguageModelling
+from trainers.training.members import Members
 from trainers.training.weights import Weights
 
 TOKENS = 11
@@ -104,7 +105,7 @@ def test_tied_weights_learn_from_both_ends():
     weights = Weights(tied)
     tokens = torch.zeros(1, 3, dtype=torch.int64)
     logits = tied(tokens, torch.ones(1, 3, dtype=torch.bool))
-    gradient = weights.gradient(F.cross_entropy(logits[0], tokens[0] + 1))
+    gradient = Members([tied], [weights]).gradient(F.cross_entropy(logits[0], tokens[0] + 1))[0]
     table = gradient[: TOKENS * 16].view(TOKENS, 16)
     assert (table.abs().sum(1) > 0).all()  # as outputs; only token 0 was an input
 

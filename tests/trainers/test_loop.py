@@ -18,8 +18,9 @@ from trainers.models import MODELS
 from trainers.models.layers import Dropout
 from trainers.tasks import Classification, MultilabelFrames, Regression, Tagging, Task
 from trainers.training.evaluation import ELEMENTS
-from trainers.training.gradients import Gradients
+from trainers.training.gradients import Goal, Gradients
 from trainers.training.loop import Training
+from trainers.training.members import Members
 from trainers.training.optim import training_space
 from trainers.training.weights import Weights
 
@@ -187,9 +188,8 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(task):
     for family in (Mean, Small):
         model = build_model(family, config, task, seed=0).double()
         model.embed = Double()
-        weights = Weights(model)
-        gradients = Gradients(model, weights, task, seed=0, label_smoothing=0.1)
-        found.append((*gradients.of(batch, 0), gradients.parts))
+        gradients = Gradients(Members([model], [Weights(model)]), [Goal(task, 0, 0.1)])
+        found.append((*gradients.of(batch, [0]), gradients.parts))
     (loss, gradient, whole), (loss_in_parts, gradient_in_parts, parts) = found
     assert (whole, parts) == (1, 4)
     torch.testing.assert_close(loss, loss_in_parts)
@@ -249,10 +249,10 @@ def test_parts_of_a_batch_drop_different_units():
 
     data = DeviceData(made_up(task))
     model = build_model(Spy, config, task, seed=0)
-    gradients = Gradients(model, Weights(model), task, seed=0, label_smoothing=0.0)
+    gradients = Gradients(Members([model], [Weights(model)]), [Goal(task, 0)])
     gradients.parts = 4
-    gradients.of(data.train.batch(torch.arange(8)), 0)
-    gradients.of(data.train.batch(torch.arange(8)), 1)
+    gradients.of(data.train.batch(torch.arange(8)), [0])
+    gradients.of(data.train.batch(torch.arange(8)), [1])
     assert len({json.dumps(mask) for mask in masks}) == 8
 
 
@@ -324,7 +324,7 @@ def test_best_weights_make_the_best_model_and_leave_the_present_one():
     training = training_of(task)
     for epoch in range(6):
         if epoch == 3:
-            training._settings["optimizer"]["learning_rate"] = 1.0
+            training.settings["optimizer"]["learning_rate"] = 1.0
         training.run_epoch()
     assert training.best_epoch < 6
     now = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
@@ -344,24 +344,24 @@ def test_averaged_weights_are_validated_and_kept_while_training_goes_on_from_the
     plain = training_of(task)
     averaged = training_of(task, weight_averaging=decay)
     steps = []
-    update = plain._optimizer.update
-    plain._optimizer = replace(
-        plain._optimizer,
-        update=lambda vector, *rest: (update(vector, *rest), steps.append(vector.clone())),
+    update = plain.optimizer.update
+    plain.optimizer = replace(
+        plain.optimizer,
+        update=lambda vector, *rest: (update(vector, *rest), steps.append(vector[0].clone())),
     )
     for epoch in range(1, 4):
         expected, got = plain.run_epoch(), averaged.run_epoch()
         assert got.train_loss == expected.train_loss
-        assert torch.equal(averaged._weights.vector, plain._weights.vector)
+        assert torch.equal(averaged.weights.vector, plain.weights.vector)
         shares = torch.tensor([decay**age for age in range(len(steps))]).flip(0)
         mean = (torch.stack(steps) * shares[:, None]).sum(0) / shares.sum()
         judge = training_of(task)
-        judge._weights.vector.copy_(mean)
+        judge.weights.vector.copy_(mean)
         metrics = judge.evaluate("valid", best=False).metrics
         assert got.valid == pytest.approx(metrics, rel=1e-5)
         assert got.valid != expected.valid
         assert averaged.evaluate("valid", best=False).metrics == got.valid
         if averaged.best_epoch == epoch:
             judge.model.load_state_dict(averaged.best_weights())
-            assert torch.allclose(judge._weights.vector, mean, atol=1e-6)
+            assert torch.allclose(judge.weights.vector, mean, atol=1e-6)
     assert averaged.evaluate("valid").metrics["mse"] == averaged.best_value

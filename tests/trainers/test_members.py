@@ -10,6 +10,7 @@ from spaces import default, narrow
 from trainers.catalog import family_space, load_family
 from trainers.model import build_model
 from trainers.models.recurrence import CELLS
+from trainers.models.recurrent_kernels import ELEMENTS
 from trainers.tasks import Tagging
 
 MEMBERS, BATCH, TIME, SIZE, HIDDEN = 3, 2, 5, 4, 6
@@ -36,7 +37,11 @@ def total(y: Tensor, states: Any) -> Tensor:
 
 
 @pytest.mark.parametrize("cell", ["tanh", "relu", "gru", "lstm"])
-def test_values_and_gradients_are_those_of_the_kernels(cell: str) -> None:
+@pytest.mark.parametrize("elements", [1, 2 * MEMBERS * BATCH * HIDDEN, 2**15])
+def test_values_and_gradients_are_those_of_the_kernels(
+    cell: str, elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ELEMENTS, "cpu", elements)
     x, states, weights = inputs(cell)
     run = CELLS[cell].run
     y, after = torch.func.vmap(lambda x, s, w: run(x, tuple(s), w))(x, states, weights)
@@ -52,9 +57,10 @@ def test_values_and_gradients_are_those_of_the_kernels(cell: str) -> None:
 
 
 @pytest.mark.parametrize("shared", ["batch", "weights"])
-def test_members_may_share_the_batch_or_the_weights(shared: str) -> None:
-    x, states, weights = inputs("lstm")
-    run = CELLS["lstm"].run
+@pytest.mark.parametrize("cell", ["tanh", "gru", "lstm"])
+def test_members_may_share_the_batch_or_the_weights(shared: str, cell: str) -> None:
+    x, states, weights = inputs(cell)
+    run = CELLS[cell].run
     dims: tuple[Any, Any, Any] = (None, 0, 0) if shared == "batch" else (0, 0, None)
     given = (x[0], states, weights) if shared == "batch" else (x, states, [w[0] for w in weights])
     y, _ = torch.func.vmap(lambda x, s, w: run(x, tuple(s), w), in_dims=dims)(*given)

@@ -10,6 +10,7 @@ from torch.optim import lr_scheduler, swa_utils
 
 from spaces import default, sample
 from trainers.tasks import Classification, Regression
+from trainers.training.members import Members
 from trainers.training.optim import OPTIMIZERS, average_weights, clip_scale, training_space
 from trainers.training.schedules import SCHEDULES, Progress
 from trainers.training.weights import ALIGNMENT, Weights
@@ -296,7 +297,7 @@ class TestWeights:
         unused = nn.Parameter(torch.ones(3))
         model.register_parameter("unused", unused)
         weights = Weights(model)
-        gradient = weights.gradient(model(x).square().sum())
+        gradient = Members([model], [weights]).gradient(model(x).square().sum())[0]
         model(x).square().sum().backward()
         views = {
             name: gradient[p.storage_offset() : p.storage_offset() + p.numel()].view_as(p)

@@ -96,8 +96,8 @@ def test_copies_of_copies_equal_one_training_of_their_settings(optimizer, schedu
     told += train(last, 2)
 
     assert told == expected
-    assert torch.equal(last._weights.vector, whole._weights.vector)
-    assert torch.equal(last._slots["average"], whole._slots["average"])
+    assert torch.equal(last.weights.vector, whole.weights.vector)
+    assert torch.equal(last.slots["average"], whole.slots["average"])
     constant = Training(GRU, third, data, **options)
     assert train(constant, EPOCHS) != expected
 

@@ -75,7 +75,7 @@ def test_rates_that_follow_validation_follow_what_it_said_before() -> None:
     again = Training(GRU, chosen, both, seed=3, epochs=8, told=told)
     rates = []
     while again.epoch < len(told):
-        rates.append(again._learning_rates(range(again.epoch, again.epoch + 1))[0])
+        rates.append(again.learning_rates()[0])
         again.run_epoch()
     assert rates[0] == rates[1] == 0.02
     assert rates[-1] < 0.02

@@ -21,8 +21,9 @@ from trainers.models.recurrent import GRU
 from trainers.tasks import LanguageModelling
 from trainers.training.carrying import going_on, joined, read
 from trainers.training.evaluation import measure_split
-from trainers.training.gradients import Gradients
+from trainers.training.gradients import Goal, Gradients
 from trainers.training.loop import Training
+from trainers.training.members import Members
 from trainers.training.weights import Weights
 
 TOKENS = 7
@@ -129,23 +130,27 @@ def test_windows_with_their_state_equal_one_full_pass(family):
     torch.testing.assert_close(outputs, expected, rtol=0, atol=1e-10)
 
 
+def gradient_of(model: SequenceModel, weights: Weights, loss: torch.Tensor) -> torch.Tensor:
+    return Members([model], [weights]).gradient(loss)[0]
+
+
 def test_a_window_is_learnt_from_alone_but_read_with_its_past():
     model = model_of("gru")
     weights = Weights(model)
     split = StreamSplit(passages_of([text(200)]), TASK, CPU).cut(4, 8)
-    gradients = Gradients(model, weights, TASK, seed=0, label_smoothing=0.0)
+    gradients = Gradients(Members([model], [weights]), [Goal(TASK, 0)])
     first, second = (split.batch(indices) for indices in list(split.order(4))[:2])
     model.eval()  # no dropout
-    gradients.of(first, 0)
-    loss, gradient = gradients.of(second, 1)
+    gradients.of(first, [0])
+    (loss,), (gradient,) = gradients.of(second, [1])
     with torch.no_grad():
         _, state = model.advance(first.inputs, model.initial_state(4))
     said, _ = model.advance(second.inputs, state)
     expected = TASK.loss(said, second)
     torch.testing.assert_close(loss, expected.detach())
-    torch.testing.assert_close(gradient, weights.gradient(expected))
+    torch.testing.assert_close(gradient, gradient_of(model, weights, expected))
     _, state = model.advance(first.inputs, model.initial_state(4))
-    through = weights.gradient(TASK.loss(model.advance(second.inputs, state)[0], second))
+    through = gradient_of(model, weights, TASK.loss(model.advance(second.inputs, state)[0], second))
     assert (through - gradient).norm() > 1e-4 * gradient.norm()
 
 
@@ -156,9 +161,9 @@ def test_parts_of_a_batch_carry_their_lanes_on(parts):
         model = model_of("lstm")
         model.eval()
         split = StreamSplit(passages_of([text(90), text(70), text(23)]), TASK, CPU).cut(4, 8)
-        gradients = Gradients(model, Weights(model), TASK, seed=0, label_smoothing=0.0)
+        gradients = Gradients(Members([model], [Weights(model)]), [Goal(TASK, 0)])
         gradients.parts = count
-        steps = [gradients.of(split.batch(i), n) for n, i in enumerate(split.order(4))]
+        steps = [gradients.of(split.batch(i), [n]) for n, i in enumerate(split.order(4))]
         found.append(torch.stack([gradient for _, gradient in steps]))
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-7)
 
@@ -178,7 +183,7 @@ def test_lanes_that_do_not_fit_in_memory_are_parted():
         expected, found = roomy.run_epoch(), cramped.run_epoch()
         assert found.train_loss == pytest.approx(expected.train_loss, rel=1e-3)
         assert found.valid == pytest.approx(expected.valid, rel=1e-3)
-    assert cramped._gradients.parts == 4
+    assert cramped.parts == 4
 
 
 class Fresh(GRU):
@@ -243,7 +248,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path):
     second.restore(tmp_path / "state")
     found += [second.run_epoch() for _ in range(2)]
     assert [replace(m, seconds=0.0) for m in found] == [replace(m, seconds=0.0) for m in expected]
-    assert torch.equal(whole._weights.vector, second._weights.vector)
+    assert torch.equal(whole.weights.vector, second.weights.vector)
     assert found[0].diagnostics["saturated_share"] is not None
 
 

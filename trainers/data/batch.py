@@ -1,13 +1,21 @@
 """The batch: what a model, a head and a task are given at once."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from torch import Tensor
+
+SEEN: Final = ("inputs", "mask", "targets", "target_mask", "indices")
+"""What models, heads and tasks see of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some examples of a split, padded to the longest of them.
+
+    Of several trainings at once, where each has its own examples, all shapes have an axis of
+    members in front.
 
     Attributes:
         inputs: (batch, time, size) features, or (batch, time) int64 tokens.
@@ -28,12 +36,17 @@ class Batch:
     continues: Tensor | None = None
     state: dict[str, Tensor] | None = None
 
+    def rows(self, parts: int, number: int) -> slice:
+        """The examples of part `number` of the batch cut into at most `parts` even parts."""
+        examples = self.indices.shape[-1]
+        count = min(parts, examples)
+        return slice(examples * number // count, examples * (number + 1) // count)
+
     def part(self, parts: int, number: int) -> "Batch":
         """Part `number` of the batch cut into at most `parts` even parts; keeps its padding."""
         if parts == 1:
             return self
-        count = min(parts, len(self))
-        rows = slice(len(self) * number // count, len(self) * (number + 1) // count)
+        rows = self.rows(parts, number)
         return Batch(
             self.inputs[rows],
             self.mask[rows],
@@ -43,6 +56,19 @@ class Batch:
             None if self.continues is None else self.continues[rows],
             self.state and {name: value[rows] for name, value in self.state.items()},
         )
+
+    def members(self, which: int | slice) -> Self:
+        """The batch of one member, or of some."""
+        return self.with_own({name: getattr(self, name)[which] for name in SEEN})
+
+    def to_own(self) -> dict[str, Tensor]:
+        """What is seen of it, by name."""
+        return {name: getattr(self, name) for name in SEEN}
+
+    def with_own(self, own: Mapping[str, Tensor]) -> Self:
+        """The batch with what there is of it in `own`."""
+        seen = {name: own[name] for name in SEEN if name in own}
+        return replace(self, **seen) if seen else self  # type: ignore[arg-type] # none is the state
 
     def __len__(self) -> int:
         return int(self.indices.shape[0])

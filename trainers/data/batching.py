@@ -222,7 +222,8 @@ def epoch_order(split: DeviceSplit, batch_size: int, *, seed: int, epoch: int) -
 
     Where lengths differ, examples of similar length share a batch: the shuffled order is sorted
     within large pieces, and the batches are shuffled again. Windows of streams come in the order of
-    their streams.
+    their streams. A batch of fewer examples is the last, so that trainings of several seeds have as
+    many in each of their steps.
 
     Returns:
         Indices, (batch,) int64 each, on the CPU.
@@ -237,7 +238,9 @@ def epoch_order(split: DeviceSplit, batch_size: int, *, seed: int, epoch: int) -
     buckets = torch.arange(split.examples) // (batch_size * BATCHES_PER_BUCKET)
     within = torch.argsort(buckets * (lengths.max() + 1) + lengths, stable=True)
     batches = torch.split(order[within], batch_size)
-    return [batches[place] for place in torch.randperm(len(batches), generator=random).tolist()]
+    full = split.examples // batch_size
+    places = torch.randperm(full, generator=random).tolist()
+    return [batches[place] for place in places] + list(batches[full:])
 
 
 def evaluation_order(split: DeviceSplit, *, size: int, elements: int) -> Iterator[Tensor]:

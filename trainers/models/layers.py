@@ -61,7 +61,7 @@ class Dropout(nn.Module):
         The murmur3 finaliser of the element's number, with one half of the key before its first
         and the other before its second round, so that keys do not merely permute one sequence.
         """
-        number = torch.arange(shape.numel(), device=self.key.device).view(shape)
+        number = _numbered(shape, self.key.device)
         bits = number ^ (self.key & _LOW_32_BITS)
         bits ^= bits >> 16
         bits *= _FIRST_FACTOR
@@ -76,6 +76,14 @@ class Dropout(nn.Module):
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
         return f"same_over_time={self.same_over_time}"
+
+
+def _numbered(shape: torch.Size, device: torch.device) -> Tensor:
+    """Every element its number, step by step: how far a batch is padded must not change it."""
+    if len(shape) < 2:
+        return torch.arange(shape.numel(), device=device)
+    rows, steps, *rest = shape
+    return torch.arange(shape.numel(), device=device).view(steps, rows, *rest).transpose(0, 1)
 
 
 def set_dropout_step(model: nn.Module, seed: int, step: int) -> None:

@@ -1,69 +1,64 @@
 """Recurrences of several models at once: rules of `torch.func.vmap` for torch's kernels.
 
-torch has none for its fused recurrences. These turn a step of all members into one batched product,
-in operations that autograd knows; a single model still goes through the fused kernel.
+torch has none for its fused recurrences. These hand a layer of all members to `recurrent_kernels`;
+a single model still goes through the fused kernel.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
+from trainers.models.recurrent_kernels import gru, lstm, plain
+
 States = tuple[Tensor, ...]
-Step = Callable[[Tensor, Tensor, States], States]
-"""From the inputs' and the state's part of all gates, (members, batch, gates * hidden_size), and
-the states (members, batch, hidden_size) to the next ones, the output first."""
 
 
-def _tanh(of_input: Tensor, of_state: Tensor, _states: States) -> States:
-    return (torch.tanh(of_input + of_state),)
+def _plain(x: Tensor, states: States, weights: Sequence[Tensor], *, relu: bool) -> Any:
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    y = plain(_of_inputs(x, weight_ih, bias_ih + bias_hh), *states, weight_hh, relu)
+    return y, (y[:, -1],)
 
 
-def _relu(of_input: Tensor, of_state: Tensor, _states: States) -> States:
-    return (torch.relu(of_input + of_state),)
+def _gru(x: Tensor, states: States, weights: Sequence[Tensor]) -> Any:
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    of_inputs = _of_inputs(x, *(_proposed_first(each) for each in (weight_ih, bias_ih)))
+    y = gru(of_inputs, *states, weight_hh, bias_hh)[0]
+    return y, (y[:, -1],)
 
 
-def _gru(of_input: Tensor, of_state: Tensor, states: States) -> States:
-    (h,) = states
-    reset, update, new = of_input.chunk(3, dim=-1)
-    reset_h, update_h, new_h = of_state.chunk(3, dim=-1)
-    proposed = torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
-    return (torch.lerp(proposed, h, torch.sigmoid(update + update_h)),)
+def _proposed_first(rows: Tensor) -> Tensor:
+    """Rows of reset gate, update gate and what is proposed, (members, 3 * hidden_size, ...)."""
+    return rows.roll(rows.shape[1] // 3, 1)
 
 
-def _lstm(of_input: Tensor, of_state: Tensor, states: States) -> States:
-    _, c = states
-    i, f, g, o = (of_input + of_state).chunk(4, dim=-1)
-    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-    return torch.sigmoid(o) * torch.tanh(c), c
+def _lstm(x: Tensor, states: States, weights: Sequence[Tensor]) -> Any:
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    of_inputs = _of_inputs(x, weight_ih, bias_ih + bias_hh)
+    y, cell, *_ = lstm(of_inputs, *states, weight_hh)
+    return y, (y[:, -1], cell)
 
 
-def run_members(
-    step: Step, x: Tensor, states: States, weights: Sequence[Tensor]
-) -> tuple[Tensor, States]:
-    """One layer in one direction of several models.
+def _of_inputs(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The inputs' part of all gates, (members, time, batch, gates * hidden_size).
 
     Args:
-        x: (members, batch, time, input_size).
-        states: (members, batch, hidden_size) each.
-        weights: weight_ih, weight_hh, bias_ih, bias_hh as torch has them, members first.
-
-    Returns:
-        (members, batch, time, hidden_size), and the states after the last step.
+        x: (members, batch, time, size), or (batch, time, size) where all members read the same.
     """
-    weight_ih, weight_hh, bias_ih, bias_hh = weights
-    members, batch, time = x.shape[:3]
-    of_inputs = torch.baddbmm(bias_ih.unsqueeze(1), x.flatten(1, 2), weight_ih.mT)
-    bias, turned = bias_hh.unsqueeze(1), weight_hh.mT
-    outputs = []
-    for of_input in of_inputs.view(members, batch, time, -1).unbind(2):
-        states = step(of_input, torch.baddbmm(bias, states[0], turned), states)
-        outputs.append(states[0])
-    return torch.stack(outputs, dim=2), states
+    members, rows, size = weight.shape
+    batch, time = x.shape[-3:-1]
+    if x.ndim == 3:  # one product with the weights of all
+        flat = x.transpose(0, 1).reshape(-1, size)
+        found = torch.addmm(bias.flatten(), flat, weight.flatten(0, 1).t())
+        return found.view(time, batch, members, rows).permute(2, 0, 1, 3)
+    flat = x.transpose(1, 2).flatten(1, 2)
+    found = torch.baddbmm(bias.unsqueeze(1), flat, weight.mT)
+    return found.view(members, time, batch, rows)
 
 
-def _rule(step: Step, states: int) -> Callable[..., Any]:
+def _rule(layer: Callable[..., Any], states: int) -> Callable[..., Any]:
     """A rule for one of torch's kernels, of which models here use one layer and one direction."""
 
     def rule(info: Any, dims: Any, x: Tensor, hx: Any, weights: Any, *how: Any) -> Any:
@@ -80,20 +75,20 @@ def _rule(step: Step, states: int) -> Callable[..., Any]:
             return tensor.movedim(place, 0)
 
         hidden, places = (hx, dims[1]) if states > 1 else ([hx], [dims[1]])
-        y, after = run_members(
-            step,
-            members_first(x, dims[0]),
-            tuple(members_first(h, at).squeeze(1) for h, at in zip(hidden, places, strict=True)),
+        y, after = layer(
+            x if dims[0] is None else x.movedim(dims[0], 0),
+            [members_first(h, at).squeeze(1) for h, at in zip(hidden, places, strict=True)],
             [members_first(w, at) for w, at in zip(weights, dims[2], strict=True)],
         )
-        return (y, *(state.unsqueeze(1) for state in after)), (0,) * (1 + states)
+        found = (y.transpose(1, 2), *(state.unsqueeze(1) for state in after))
+        return found, (0,) * len(found)
 
     return rule
 
 
 RULES: Final = {
-    "aten::rnn_tanh.input": _rule(_tanh, 1),
-    "aten::rnn_relu.input": _rule(_relu, 1),
+    "aten::rnn_tanh.input": _rule(partial(_plain, relu=False), 1),
+    "aten::rnn_relu.input": _rule(partial(_plain, relu=True), 1),
     "aten::gru.input": _rule(_gru, 1),
     "aten::lstm.input": _rule(_lstm, 2),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -9,6 +10,8 @@ from torch import Tensor
 from trainers.backbone import State, can_stream
 from trainers.data.batch import Batch
 from trainers.model import SequenceModel
+
+CARRIED: Final = "carried/"
 
 
 def going_on(model: SequenceModel, batch: Batch, carried: State) -> Batch:
@@ -42,6 +45,26 @@ def read(model: SequenceModel, batch: Batch) -> tuple[Tensor, State]:
     return model.advance(batch.inputs, batch.state)
 
 
-def joined(parts: Sequence[State]) -> State:
-    """The state after a batch from those after its parts; no gradient flows back through it."""
-    return {name: torch.cat([part[name].detach() for part in parts]) for name in parts[0]}
+def joined(parts: Sequence[State], dim: int = 0) -> State:
+    """The state after a batch from those after its parts; no gradient flows back through it.
+
+    Args:
+        dim: Along which examples lie.
+    """
+    if len(parts) == 1:
+        return {name: value.detach() for name, value in parts[0].items()}
+    return {name: torch.cat([part[name].detach() for part in parts], dim) for name in parts[0]}
+
+
+def packed(state: State) -> State:
+    """A state among other tensors: by names that are nothing else's."""
+    return {f"{CARRIED}{name}": value for name, value in state.items()}
+
+
+def unpacked(tensors: State) -> State:
+    """The state that was `packed` among `tensors`."""
+    return {
+        name.removeprefix(CARRIED): value
+        for name, value in tensors.items()
+        if name.startswith(CARRIED)
+    }

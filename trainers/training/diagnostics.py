@@ -27,50 +27,58 @@ BINS: Final = 8
 
 
 class GradientWatch:
-    """How large the gradients of an epoch were before clipping, and what the last step did."""
+    """How large the gradients of an epoch were before clipping, and what the last step did.
 
-    def __init__(self, weights: Weights, clip_norm: float) -> None:
+    Args:
+        vectors: (members, P), the weights that are trained.
+        layers: Which part of them belongs to which module, see `Weights`.
+        clip_norm: Of all members, or (members, 1).
+    """
+
+    def __init__(self, vectors: Tensor, weights: Weights, clip_norm: float | Tensor) -> None:
+        self._vectors = vectors
         self._weights = weights
         self.clip_norm = clip_norm
         self._steps = 0
-        self._clipped = weights.vector.new_zeros(1)
-        self._largest = weights.vector.new_zeros(1)
-        self._gradient_norms = weights.vector.new_zeros(len(weights.layers))
-        self._change = weights.vector.new_zeros(1)
+        self._clipped = vectors.new_zeros(len(vectors), 1)
+        self._largest = vectors.new_zeros(len(vectors), 1)
+        self._gradient_norms = vectors.new_zeros(len(vectors), len(weights.layers))
+        self._change = vectors.new_zeros(len(vectors))
 
     def add(self, norm: Tensor) -> None:
-        """Count one step, whose gradient had the norm (1,) before clipping."""
+        """Count one step, whose gradients had the norms (members, 1) before clipping."""
         self._steps += 1
         self._clipped += norm > self.clip_norm
         torch.maximum(self._largest, norm, out=self._largest)
 
     @contextmanager
     def last_step(self, gradient: Tensor) -> Iterator[None]:
-        """Around the last update of the epoch, with its gradient before clipping."""
+        """Around the last update of the epoch, with its gradient (members, P) before clipping."""
         self._gradient_norms = self._weights.layer_norms(gradient)
-        before = self._weights.vector.clone()
+        before = self._vectors.clone()
         yield
-        self._change = (self._weights.vector - before).norm() / before.norm()
+        self._change = (self._vectors - before).norm(dim=1) / before.norm(dim=1)
 
-    def report(self) -> dict[str, Any]:
+    def report(self, member: int = 0) -> dict[str, Any]:
         """Plain JSON, what has no finite value as a very large one; waits for the device."""
         names = [layer.name for layer in self._weights.layers]
-        norms = self._gradient_norms.nan_to_num().tolist()
+        norms = self._gradient_norms[member].nan_to_num().tolist()
         return {
             "gradient_norms": dict(zip(names, norms, strict=True)),
-            "largest_gradient_norm": self._largest.nan_to_num().item(),
-            "clipped_share": self._clipped.item() / max(self._steps, 1),
-            "update_ratio": self._change.nan_to_num().item(),
+            "largest_gradient_norm": self._largest[member].nan_to_num().item(),
+            "clipped_share": self._clipped[member].item() / max(self._steps, 1),
+            "update_ratio": self._change[member].nan_to_num().item(),
         }
 
-    def describe(self) -> str:
-        """The steps so far in words, for a training that ended."""
+    def describe(self, member: int, clip_norm: float) -> str:
+        """A member's steps so far in words, for a training that ended."""
         if not self._steps:
             return "it was the first step of the epoch"
-        share = self._clipped.item() / self._steps
+        share = self._clipped[member].item() / self._steps
         return (
             f"in the {self._steps} steps before, gradients reached a norm of "
-            f"{self._largest.item():.3g} and {share:.0%} of them were clipped to {self.clip_norm:g}"
+            f"{self._largest[member].item():.3g} and {share:.0%} of them were clipped to "
+            f"{clip_norm:g}"
         )
 
 
@@ -80,18 +88,9 @@ class SaturationProbe:
     def __init__(self) -> None:
         self._seen: Tensor | None = None
 
-    @contextmanager
-    def watching(self, head: nn.Module) -> Iterator[None]:
-        """Look at the first batch that `head` takes up inside the block."""
-        handle = head.register_forward_pre_hook(self._look)
-        try:
-            yield
-        finally:
-            handle.remove()
-
-    def _look(self, _head: nn.Module, taken: tuple[Tensor, ...]) -> None:
+    def look(self, y: Tensor, mask: Tensor) -> None:
+        """At what the head was given, (batch, time, size); only the first batch counts."""
         if self._seen is None:
-            y, mask = taken[0].detach(), taken[1]
             self._seen = y[:EXAMPLES][mask[:EXAMPLES]]
 
     def share(self) -> float | None:
@@ -101,53 +100,76 @@ class SaturationProbe:
         return (self._seen.abs() > SATURATED).float().mean().item()
 
 
+@contextmanager
+def taken_up(head: nn.Module) -> Iterator[list[Tensor]]:
+    """What `head` is given first inside the block: the backbone's outputs, and their mask."""
+    seen: list[Tensor] = []
+
+    def look(_head: nn.Module, taken: tuple[Tensor, ...]) -> None:
+        if not seen:
+            seen.extend((taken[0].detach(), taken[1]))
+
+    handle = head.register_forward_pre_hook(look)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
 class ReachProbe:
     """How much of the loss of one batch comes from earlier and from later inputs.
 
-    What is measured is the gradient with respect to what the backbone is given at every step. It
-    has passed through everything between that step and the loss, in whatever kernel; the outputs'
-    own gradient would not have passed through the recurrence.
+    What is measured is the gradient with respect to what the backbone is given at every step, by
+    means of a nudge of 0 that is added to it. The gradient has passed through everything between
+    that step and the loss, in whatever kernel; the outputs' own gradient would not have passed
+    through the recurrence.
     """
 
     def __init__(self) -> None:
-        self._inputs: Tensor | None = None
-        self._bins: list[float] = []
+        self._bins: list[list[float]] = []
 
-    @contextmanager
-    def watching(self, embed: nn.Module) -> Iterator[None]:
-        """Look at the first batch that leaves `embed` for the backbone inside the block."""
-        self._inputs = None
-        handle = embed.register_forward_hook(self._look)
-        try:
-            yield
-        finally:
-            handle.remove()
+    def forget(self) -> None:
+        """Nothing has been seen."""
+        self._bins = []
 
-    def _look(self, _module: nn.Module, _inputs: tuple[Tensor], x: Tensor) -> Tensor:
-        if self._inputs is not None:
-            return x
-        self._inputs = x if x.requires_grad else x.detach().requires_grad_()
-        return self._inputs
+    def take(self, gradient: Tensor, mask: Tensor) -> None:
+        """See the gradients of the next members' nudges, (members, batch, time, size).
 
-    def take(self, loss: Tensor, mask: Tensor) -> None:
-        """Measure the gradient of `loss`, which the watched batch with this mask has led to."""
-        if self._inputs is None:  # a model without an embedding that is called
-            return
-        (gradient,) = torch.autograd.grad(
-            loss, [self._inputs], retain_graph=True, materialize_grads=True
-        )
-        squares = gradient.float().square().sum(2)
-        self._bins = _binned(squares, mask).sqrt().nan_to_num().tolist()
-        self._inputs = None
+        Args:
+            mask: (batch, time) bool, or (members, batch, time).
+        """
+        squares = gradient.float().square().sum(3)
+        masks = mask.expand(squares.shape)
+        binned = [_binned(*each).sqrt() for each in zip(squares, masks, strict=True)]
+        self._bins += [bins.nan_to_num().tolist() for bins in binned]
 
-    def report(self) -> dict[str, Any]:
+    def report(self, member: int = 0) -> dict[str, Any]:
         """The root mean square of the gradient's norms in each part of the sequences, in order."""
-        quarter = max(len(self._bins) // 4, 1)
-        first, last = _mean(self._bins[:quarter]), _mean(self._bins[-quarter:])
+        bins = self._bins[member] if self._bins else []
+        quarter = max(len(bins) // 4, 1)
+        first, last = _mean(bins[:quarter]), _mean(bins[-quarter:])
         return {
-            "gradient_over_time": self._bins,
+            "gradient_over_time": bins,
             "gradient_reach": first / last if last > 0 else None,
         }
+
+
+@contextmanager
+def nudged(embed: nn.Module, nudge: Tensor | None) -> Iterator[None]:
+    """Add `nudge` to the first batch that leaves `embed` for the backbone inside the block."""
+    if nudge is None:
+        yield
+        return
+    left = [nudge]
+
+    def add(_module: nn.Module, _inputs: tuple[Tensor], x: Tensor) -> Tensor:
+        return x + left.pop() if left else x
+
+    handle = embed.register_forward_hook(add)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _binned(squares: Tensor, mask: Tensor) -> Tensor:
@@ -158,7 +180,7 @@ def _binned(squares: Tensor, mask: Tensor) -> Tensor:
         mask: (batch, time) bool, True where real.
     """
     lengths = mask.sum(1, keepdim=True)
-    bins = min(BINS, squares.shape[1])
+    bins = min(BINS, int(lengths.max()))
     places = torch.arange(squares.shape[1], device=mask.device) * bins // lengths.clamp(min=1)
     places = places.clamp(max=bins - 1)
     zeros = squares.new_zeros(bins)

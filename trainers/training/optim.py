@@ -100,10 +100,15 @@ def _adam_step(
     mean, square = slots["mean"], slots["square"]
     mean.lerp_(gradient, 0.1)
     square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-    root_correction = (1 - 0.999**step) ** 0.5
-    root = square.sqrt().add_(1e-8 * root_correction)
-    change = mean.div(root).mul_(learning_rate * root_correction / (1 - 0.9**step))
+    correction = (1 - 0.999**step) ** 0.5
+    root = square.sqrt().add_(_as(square, 1e-8 * correction))
+    change = mean.div(root).mul_(_as(mean, learning_rate * correction / (1 - 0.9**step)))
     parameters.sub_(change)
+
+
+def _as(vectors: Tensor, number: Number) -> Number:
+    """A number of each member in the type of the vectors; of steps it is computed in float64."""
+    return number.to(vectors.dtype) if isinstance(number, Tensor) else number
 
 
 def clip_scale(gradient: Tensor, clip_norm: Number) -> tuple[Tensor, Tensor]:
@@ -136,7 +141,7 @@ def average_weights(average: Tensor, parameters: Tensor, step: Number, decay: Nu
         "Exponential moving average of weights in deep learning", TMLR 2024, with the correction of
         Kingma and Ba, "Adam", ICLR 2015, section 3.
     """
-    average.lerp_(parameters, (1 - decay) / (1 - decay**step))
+    average.lerp_(parameters, _as(average, (1 - decay) / (1 - decay**step)))
 
 
 OPTIMIZERS: dict[str, Optimizer] = {

@@ -1,5 +1,7 @@
 """The weights of a model in one vector, and its gradient in another."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -29,6 +31,7 @@ class Weights:
 
     Attributes:
         vector: (P,), the parameters one after another with some zeros between them.
+        parameters: The model's own, which are views of the vector.
         shapes: Shape of every parameter by name, in the vector's order.
         layers: Which part of the vector belongs to which module.
         count: Number of trainable parameters.
@@ -44,30 +47,47 @@ class Weights:
         if len(dtypes) != 1 or dtypes.pop().is_complex:
             kinds = sorted(str(p.dtype) for _, p in named)
             raise ValueError(f"trainable parameters must be real and of one type, got {kinds}")
-        self._parameters = [parameter for _, parameter in named]
+        self.parameters = [parameter for _, parameter in named]
         self.shapes = {name: list(parameter.shape) for name, parameter in named}
-        self.count = sum(parameter.numel() for parameter in self._parameters)
-        starts = [0]
-        for parameter in self._parameters:
-            starts.append(starts[-1] + -(-parameter.numel() // ALIGNMENT) * ALIGNMENT)
-        self.layers = _layers([name for name, _ in named], starts)
-        self.vector = self._parameters[0].new_zeros(starts[-1]).detach()
-        self._gaps: list[Tensor] = []
-        for parameter, (start, stop) in zip(self._parameters, pairwise(starts), strict=True):
-            end = start + parameter.numel()
-            self.vector[start:end] = parameter.detach().flatten()
-            parameter.data = self.vector[start:end].view(parameter.shape)
-            self._gaps.append(self.vector.new_zeros(stop - end))
+        self.count = sum(parameter.numel() for parameter in self.parameters)
+        self._starts = [0]
+        for parameter in self.parameters:
+            self._starts.append(self._starts[-1] + -(-parameter.numel() // ALIGNMENT) * ALIGNMENT)
+        self.layers = _layers([name for name, _ in named], self._starts)
+        self.vector = self.parameters[0].new_zeros(self._starts[-1]).detach()
+        for part, parameter in zip(self.parts(self.vector), self.parameters, strict=True):
+            part.copy_(parameter.detach())
+            parameter.data = part
 
-    def gradient(self, loss: Tensor) -> Tensor:
-        """(P,): the gradient of `loss`, 0 for parameters that it does not depend on."""
-        gradients = torch.autograd.grad(loss, self._parameters, materialize_grads=True)
+    def move_to(self, vector: Tensor) -> None:
+        """Go on in another vector, such as a row of those of several models."""
+        vector.copy_(self.vector)
+        self.vector = vector
+        for part, parameter in zip(self.parts(vector), self.parameters, strict=True):
+            parameter.data = part
+
+    def parts(self, vector: Tensor) -> list[Tensor]:
+        """The parameters (..., *shape) as views of a vector (..., P), in its order."""
+        return [
+            vector[..., start : start + math.prod(shape)].view(*vector.shape[:-1], *shape)
+            for start, shape in zip(self._starts[:-1], self.shapes.values(), strict=True)
+        ]
+
+    def laid_out(self, parts: Sequence[Tensor]) -> Tensor:
+        """(members, P): what there is for every parameter, laid out as the vector is.
+
+        Args:
+            parts: (members, *shape) each; of a single member also just the shape.
+        """
         pieces: list[Tensor] = []
-        for gradient, gap in zip(gradients, self._gaps, strict=True):
-            pieces.append(gradient.reshape(-1))
-            if len(gap):
-                pieces.append(gap)
-        return torch.cat(pieces)
+        for part, shape, (start, stop) in zip(
+            parts, self.shapes.values(), pairwise(self._starts), strict=True
+        ):
+            size = math.prod(shape)
+            pieces.append(part.reshape(-1, size))
+            if stop - start > size:
+                pieces.append(part.new_zeros(len(pieces[-1]), stop - start - size))
+        return torch.cat(pieces, dim=1)
 
     def snapshot(self) -> Snapshot:
         """Copies of the vector and of the model's other state, such as running averages."""
@@ -89,11 +109,12 @@ class Weights:
             tensor.copy_(snapshot[name])
 
     def layer_norms(self, vector: Tensor) -> Tensor:
-        """(layers,): the norms of the parts of a vector laid out as this one."""
-        return torch.stack([vector[part.start : part.stop].norm() for part in self.layers])
+        """(..., layers): the norms of the parts of a vector (..., P) laid out as this one."""
+        parts = [vector[..., layer.start : layer.stop] for layer in self.layers]
+        return torch.stack([torch.linalg.vector_norm(part, dim=-1) for part in parts], dim=-1)
 
     def _others(self) -> dict[str, Tensor]:
-        mine = {id(parameter) for parameter in self._parameters}
+        mine = {id(parameter) for parameter in self.parameters}
         state = self._model.state_dict(keep_vars=True)
         return {name: tensor.detach() for name, tensor in state.items() if id(tensor) not in mine}
 
