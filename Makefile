@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := results/digits
 
-.PHONY: demo test check format browser clean
+.PHONY: demo test check format browser perf clean
 
 # A small study end to end on bundled data: five families, leaderboard, exported model.
 demo: $(INSTALLED)
@@ -32,6 +32,10 @@ check: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The speed scripts, each beside a rival or a limit; they renew docs/performance.md.
+perf: $(INSTALLED)
+	$(BIN)/python -m perf
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
