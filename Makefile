@@ -6,7 +6,7 @@ DEMO := results/digits
 
 CHAOS ?= --seed 0 --faults 30
 
-.PHONY: demo test test-cluster chaos check format browser clean
+.PHONY: demo test test-cluster chaos check format browser perf clean
 
 # A small study end to end on bundled data: five families, leaderboard, exported model.
 demo: $(INSTALLED)
@@ -45,6 +45,10 @@ check: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The speed scripts, each beside a rival or a limit; they renew docs/performance.md.
+perf: $(INSTALLED)
+	$(BIN)/python -m perf
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

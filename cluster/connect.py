@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # without it, Ray warns about its future treatment of workers that were given no GPU
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # Tune would move its workers to folders of its own
 }
 
 

@@ -8,16 +8,19 @@ trainable imports torch, turn about. All are fresh processes.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-PROGRAM = [sys.executable, "-P", "-c", "from search.cli import main; main()"]
+from perf.report import PROGRAM, arguments, judged, publish, run, spread, table
+
+HELP, BOARD = "`seqtune --help`", "`seqtune leaderboard` of a small study"
+BARE_STEP, OUR_STEP = "the first step of a bare `tune.Tuner`", "the first step of `seqtune run`"
+HELP_SECONDS, BOARD_SECONDS, LATER = 0.5, 1.0, 3.0
 RUN = "run --benchmark digits_rows --families gru --trials-per-family 1 --epochs 1 --quiet"
 BARE = """
 import sys, time
@@ -43,9 +46,7 @@ tune.Tuner(
 def process(command: list[str], folder: Path) -> float:
     """Run a command to its end; the unix time of its start."""
     begin = time.time()
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    # S603: our own commands
-    subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)  # noqa: S603
+    run(command, folder)
     return begin
 
 
@@ -75,31 +76,51 @@ def whole(*words: str) -> Callable[[Path], float]:
     return seconds
 
 
-def main() -> None:
-    """Measure some times, turn about, and print the medians."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    given = parser.parse_args()
+def ask(repeats: int) -> dict[str, list[float]]:
+    """All questions, turn about; seconds."""
     with tempfile.TemporaryDirectory() as home:
         study = Path(home, "small")
         study.mkdir()
         our_step(study)  # and the files are read once
         questions = {
-            "seqtune --help": whole("--help"),
-            "leaderboard of a small study": whole("leaderboard", str(study)),
-            "first step, bare Tuner": bare_step,
-            "first step, seqtune run": our_step,
+            HELP: whole("--help"),
+            BOARD: whole("leaderboard", str(study)),
+            BARE_STEP: bare_step,
+            OUR_STEP: our_step,
         }
         times: dict[str, list[float]] = {name: [] for name in questions}
-        for repeat in range(given.repeats):
+        for repeat in range(repeats):
             for number, (name, question) in enumerate(questions.items()):
                 folder = Path(home, f"{repeat}-{number}")
                 folder.mkdir()
                 times[name].append(question(folder))
-    for name, values in times.items():
-        print(f"{name:30} {median(values):6.2f} s ({min(values):.2f} to {max(values):.2f})")
-    behind = median(times["first step, seqtune run"]) - median(times["first step, bare Tuner"])
-    print(f"seqtune's first step comes {behind:.2f} s later than that of the bare Tuner")
+    return times
+
+
+def main() -> None:
+    """Measure and renew the section."""
+    parser: argparse.ArgumentParser = arguments(__doc__)
+    parser.set_defaults(repeats=5)
+    given: Any = parser.parse_args()
+    publish("start", "How long one waits", text(ask(given.repeats)), given)
+
+
+def text(times: dict[str, list[float]]) -> str:
+    """The section."""
+    wait = {name: median(seconds) for name, seconds in times.items()}
+    later = [a - b for a, b in zip(times[OUR_STEP], times[BARE_STEP], strict=True)]
+    met = median(later) <= LATER
+    return f"""
+Fresh processes, turn about, {len(later)} times. The first training step of a run of one GRU on
+`digits_rows` is timed from the start of the process, against the first step of a bare `tune.Tuner`
+with an empty trainable that imports torch.
+
+{table(["one waits for", "seconds"], [[name, spread(each)] for name, each in times.items()])}
+
+{judged(f"`--help` within {HELP_SECONDS} s", wait[HELP] <= HELP_SECONDS)}
+{judged(f"the leaderboard within {BOARD_SECONDS} s", wait[BOARD] <= BOARD_SECONDS)}
+{judged(f"the first step {spread(later)} later than the bare one (at most {LATER} s)", met)}
+"""
 
 
 if __name__ == "__main__":

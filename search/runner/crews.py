@@ -134,6 +134,7 @@ class Crews:
             gpus=self._gpus,
             labels=study.resources.labels,
             watchdog_seconds=study.resources.watchdog_seconds,
+            started_workers=session.local,
         )
         if self._gpus and study.resources.gpus_per_trial == AUTO:
             self._reading = meter(study, problem, session)

@@ -52,6 +52,8 @@ class Crew:
         gpus: GPUs of one worker; a fraction shares one.
         labels: Of Ray's, that its machine must carry.
         watchdog_seconds: A worker that says nothing for so long hangs, and is ended.
+        started_workers: Whether processes that Ray has started in advance may be the workers: where
+            they have this process's environment anyway, having been started from here.
     """
 
     hire: Callable[[Arrays], LeaseWorker]
@@ -61,6 +63,7 @@ class Crew:
     gpus: float = 0.0
     labels: Mapping[str, str] = field(default_factory=dict)
     watchdog_seconds: float = 3600.0
+    started_workers: bool = False
 
     @property
     def shares(self) -> bool:
@@ -155,7 +158,7 @@ def _fit(
     with (
         tempfile.TemporaryDirectory(prefix="seqtune-tune-") as folder,
         environment(ENVIRONMENT),
-        mended_tune(),
+        mended_tune(started_workers=crew.started_workers),
         interruption.patience(),
     ):
         tuner = tune.Tuner(

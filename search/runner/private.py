@@ -8,15 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import ray
 import ray.tune.tune as tune_run
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
 
 
 @contextmanager
-def mended_tune() -> Iterator[None]:
-    """Tune with two faults mended for a while, and without signal handlers of its own."""
+def mended_tune(*, started_workers: bool = False) -> Iterator[None]:
+    """Tune with two faults mended for a while, and without signal handlers of its own.
+
+    Args:
+        started_workers: Let processes that Ray has started in advance become workers. Tune gives
+            its workers environment variables of the driver's, which such a process cannot take,
+            and so another one is started; they may be used where it has inherited them anyway.
+    """
+    class_cache = _ActorClassCache.get
     task_failed = RayActorManager._actor_task_failed
     reuse = TuneController._maybe_reuse_cached_actor
     catch_signals = tune_run._setup_signal_catching
@@ -44,14 +53,23 @@ def mended_tune() -> Iterator[None]:
             return False
         return bool(reuse(controller, trial))
 
+    def without_environment(cache: Any, trainable: type) -> Any:
+        """The remote class of a trainable, without variables of its own."""
+        if trainable not in cache._cache:
+            cache._cache[trainable] = ray.remote(trainable)
+        return cache._cache[trainable]
+
     RayActorManager._actor_task_failed = lose_one_worker
     TuneController._maybe_reuse_cached_actor = wait_for_own_worker
+    if started_workers:
+        _ActorClassCache.get = without_environment
     tune_run._setup_signal_catching = threading.Event  # it takes SIGUSR1 whatever it is told
     try:
         yield
     finally:
         RayActorManager._actor_task_failed = task_failed
         TuneController._maybe_reuse_cached_actor = reuse
+        _ActorClassCache.get = class_cache
         tune_run._setup_signal_catching = catch_signals
 
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import ray.tune.tune as tune_run
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.utils.object_cache import _ObjectCache
@@ -29,6 +30,23 @@ def test_what_is_mended_is_there_and_is_put_back() -> None:
         during = (RayActorManager._actor_task_failed, TuneController._maybe_reuse_cached_actor)
         assert not set(before) & set(during)
     assert before == (RayActorManager._actor_task_failed, TuneController._maybe_reuse_cached_actor)
+
+
+def test_workers_are_given_variables_of_the_driver_unless_they_have_them() -> None:
+    class Anything:
+        """Made a remote class of."""
+
+    before = _ActorClassCache.get
+    assert "runtime_env" in inspect.getsource(before)
+    assert parameters(before) == ["self", "trainable_cls"]
+    with mended_tune():
+        assert _ActorClassCache.get == before
+    with mended_tune(started_workers=True):
+        cache = _ActorClassCache()
+        remote = cache.get(Anything)
+        assert not remote._default_options.get("runtime_env")
+        assert cache.get(Anything) is remote
+    assert _ActorClassCache.get == before
 
 
 def test_tune_takes_no_signals_meanwhile() -> None:

@@ -1,5 +1,7 @@
 """What no model can be made of, or be given, is refused in words that say what must hold."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,16 @@ def test_inputs_that_are_not_finite(value, dtype):
         Sequences.from_array(values[None])
     with pytest.raises(ValueError, match="inputs must be finite, got NaN or infinity"):
         check_inputs(torch.from_numpy(values)[None, :, None], torch.ones(1, 4, dtype=torch.bool))
+
+
+def test_large_values_are_looked_at_without_a_copy():
+    values = np.ones((1000, 1000, 2), dtype=np.float32)
+    tracemalloc.start()
+    try:
+        Sequences.from_array(values)
+        assert tracemalloc.get_traced_memory()[1] < values.nbytes / 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_number_that_only_wide_types_hold():

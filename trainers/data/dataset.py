@@ -44,6 +44,10 @@ class Sequences:
     def _check_values(self) -> None:
         """Models compute in float32, where a larger number would be infinite."""
         largest = min(LARGEST, float(np.finfo(self.values.dtype).max))
+        # every worker comes by here, with data as large as its memory may be: nothing is copied
+        ends = (self.values.min(), self.values.max()) if self.values.size else ()
+        if all(abs(float(end)) <= largest for end in ends):  # false for NaN
+            return
         fits = np.abs(self.values) <= largest  # false for NaN
         if not fits.all():
             step = int(np.argwhere(~fits)[0][0])
