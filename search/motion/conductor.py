@@ -9,9 +9,10 @@ from search.motion.confirm import confirming_run, first_finalists
 from search.motion.copying import replacements
 from search.motion.events import Event
 from search.motion.family import FamilySearch
+from search.motion.progress import TrialProgress
 from search.motion.racing import ExampleLosses, next_round
 from search.motion.sizing import Sizing
-from search.motion.state import StudyState, TrialProgress
+from search.motion.state import StudyState
 from search.motion.warm_start import Past, warm_starts
 from search.study import Study
 from search.trial import Lease, Outcome, State, Trial

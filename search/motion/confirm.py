@@ -3,8 +3,9 @@
 import math
 from collections.abc import Collection, Iterable, Mapping
 
+from search.motion.progress import TrialProgress
 from search.motion.randomness import key
-from search.motion.state import StudyState, TrialProgress
+from search.motion.state import StudyState
 from search.study import Study
 from search.trial import USELESS, Finalist, State, Trial
 

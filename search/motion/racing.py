@@ -7,7 +7,8 @@ from statistics import fmean
 import numpy as np
 
 from search.motion.confirm import confirmation_seeds
-from search.motion.state import StudyState, TrialProgress
+from search.motion.progress import TrialProgress
+from search.motion.state import StudyState
 from search.results.looks import looks
 from search.results.statistics import Losses, open_families
 from search.study import Study

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.motion.confirm import best_trials, confirmation_seeds, finalists
-from search.motion.state import TrialProgress
+from search.motion.progress import TrialProgress
 from search.trial import Finalist, State, Trial
 
 
