@@ -252,7 +252,7 @@ def _leaderboard_row(place: Standing, valid: str, colour: str | None) -> list[Ce
     test, best = place.test, place.best
     return [
         Cell(count(place.rank), place.rank),
-        Cell(place.family, place.family, colour),
+        Cell(place.marked, place.family, colour),
         Cell(interval(test.mean, test.low, test.high), test.mean) if test else Cell(""),
         Cell(place.tie_group or "", place.tie_group),
         Cell(valid, place.valid),

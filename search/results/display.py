@@ -89,7 +89,7 @@ def _family_cells(place: Standing, chances: Mapping[str, float], *, wide: bool) 
     over = place.over_examples
     cells = [
         count(place.rank),
-        place.family,
+        place.marked,
         interval(test.mean, test.low, test.high) if test else "",
         *([interval(over.mean, over.low, over.high) if over else ""] if wide else []),
         place.tie_group or "",
@@ -166,6 +166,8 @@ def _notes(summary: StudySummary, places: list[Standing]) -> list[str]:
             notes[0] += f" {OVER_EXAMPLES.capitalize()}: over seeds and test examples."
         if seeds[-1] >= BEATS_SEEDS:
             notes.append("Families that share a letter cannot be told apart.")
+    if any(place.beats_baseline is False for place in places):
+        notes.append("† Not better than the baseline.")
     if not summary.trials:
         return notes
     front = front_sentence(summary)

@@ -54,6 +54,11 @@ class Standing:
         """The mean on the test split, with its interval where there are several seeds."""
         return mean_interval(list(self.tests.values())) if self.tests else None
 
+    @property
+    def marked(self) -> str:
+        """The family, with a dagger where it is not better than the trivial predictor."""
+        return f"{self.family} †" if self.beats_baseline is False else self.family
+
     def count(self, state: State) -> int:
         """The search trials in a state."""
         return sum(trial.state == state for trial in self.trials)

@@ -292,11 +292,14 @@ def test_a_baseline_has_a_row_in_its_place(tmp_path: Path) -> None:
     assert (trivial["test_mean"], trivial["test_low"], trivial["valid_best"]) == (0.85, None, 0.99)
     assert (trivial["trials"], trivial["train_seconds"], trivial["tie_group"]) == (None,) * 3
     assert "Not better than the baseline (class frequencies: 0.85): lstm, rnn." in board.text()
+    assert all(f" {family} † " in board.text() for family in ("lstm", "rnn"))
+    assert "gru †" not in board.text()
 
 
 def test_a_baseline_is_compared_on_validation_without_finalists(tmp_path: Path) -> None:
     events = [opened(), baseline(valid=0.6, test=0.5), *run(0, "gru", 0.7), *run(1, "rnn", 0.5)]
-    rows = Leaderboard(study(tmp_path, events)).by_family()
+    board = Leaderboard(study(tmp_path, events))
+    rows = board.by_family()
     assert [(row["family"], row["test_mean"]) for row in rows] == [
         ("gru", None),
         ("baseline (class frequencies)", None),
@@ -304,6 +307,8 @@ def test_a_baseline_is_compared_on_validation_without_finalists(tmp_path: Path) 
         ("lstm", None),
     ]
     assert [row["beats_baseline"] for row in rows] == [True, None, False, None]
+    assert "rnn †" in board.text()
+    assert "† Not better than the baseline." in board.text()
 
 
 def test_a_study_just_created_has_no_rows_but_all_columns(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from trainers.data.batching import DeviceData
 from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.data.streams import passages_of, stream_bounds
 from trainers.models import MODELS
-from trainers.tasks import AnomalyDetection, Classification, Forecasting
+from trainers.tasks import AnomalyDetection, Classification, Forecasting, LanguageModelling
 from trainers.training.loop import Training
 from trainers.training.refit import check_refits, joined, refit
 
@@ -119,6 +119,21 @@ def test_streams_do_not_go_on_from_train_into_valid() -> None:
     lengths = both.inputs.lengths
     bounds = stream_bounds(both)
     assert [int(lengths[a:b].sum()) for a, b in pairwise(bounds)] == [9, 9, 6, 6]
+
+
+def test_texts_of_both_are_read() -> None:
+    tokens = np.random.default_rng(0).integers(5, size=(3, 400))
+    splits = [passages_of([text[: 400 // part]]) for part, text in enumerate(tokens, 1)]
+    text = Dataset("text", LanguageModelling(vocabulary=5), *splits, {})
+    chosen = default(family_space(GRU, text.task, len(text.train)))
+    chosen["model"] |= {"hidden_size": 16, "num_layers": 1}
+    first = run(text, 2, chosen)
+    again = refit(first, DeviceData(joined(text)), epochs=8)
+    read = sum(int(again._examples.batch(indices).mask.sum()) for indices in again._order(0))
+    assert read == 399 + 199
+    while again.epoch < first.best_epoch:
+        again.run_epoch()
+    assert np.isfinite(again.evaluate("test").metrics["perplexity"])
 
 
 def test_thresholds_that_are_fitted_on_validation_forbid_it() -> None:
