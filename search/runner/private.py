@@ -81,3 +81,21 @@ def keep_idle_workers(tune_controller: Any, resources: Any, workers: int) -> Non
         resources: What one worker is given: `trial.placement_group_factory`.
     """
     tune_controller._tune_controller._actor_cache.increase_max(resources, by=workers)
+
+
+def forget_ended(tune_controller: Any) -> None:
+    """Have Tune forget the trials that have ended; it looks at all it has in each of its steps.
+
+    Args:
+        tune_controller: As a scheduler gets it.
+    """
+    controller = tune_controller._tune_controller
+    ended = {trial for trial in controller._trials if trial.is_finished()}
+    controller._trials = [trial for trial in controller._trials if trial not in ended]
+    for known in (
+        controller._live_trials,
+        controller._stopped_trials,
+        controller._failed_trials,
+        controller._trials_to_cache,
+    ):
+        known.difference_update(ended)

@@ -18,10 +18,10 @@ from ray.tune.search import Searcher
 from search.runner.desk import Desk
 from search.runner.interruption import Interruption
 from search.runner.message import LeaseWorker, Message, failure
-from search.runner.private import keep_idle_workers
+from search.runner.private import forget_ended, keep_idle_workers
 from search.trial import Lease
 
-LEASES_PER_TUNER = 1000  # Tune looks at every trial it ever had in each of its steps
+FORGET_EVERY = 100  # leases; Tune keeps all that it ever had, and looks at them in each step
 GRACE_SECONDS = 5.0  # a worker that reports within this time after a signal loses nothing
 STDERR = 2
 DEATHS = (r"exit detail: (.*?)(?:\. |\n|$)", r"(?:died|dead) because (?:of )?(.*?)(?:\. |\n|$)")
@@ -37,7 +37,6 @@ class LeaseSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         self._desk = desk
         self._checkpoint_path = checkpoint_path
         self._slots = 1
-        self._last = desk.handed_out + LEASES_PER_TUNER
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         """Take the limit over: Tune's own forgets slots of trials that failed while starting."""
@@ -47,7 +46,7 @@ class LeaseSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next lease; None if there is none now, and Tune then asks again a little later."""
         desk = self._desk
-        if desk.finished or desk.over or desk.handed_out >= self._last:
+        if desk.finished or desk.over:
             return str(Searcher.FINISHED)
         free = self._desk.in_flight < self._slots
         lease = self._desk.hand_out(trial_id) if free else None
@@ -168,13 +167,15 @@ class LeaseScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no types
         super().__init__()
         self._desk = desk
         self._slots = slots
-        self._keeps_workers = False
+        self._added = 0
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Called with each lease; the first one tells what a worker is given."""
-        if not self._keeps_workers:
+        if self._added == 0:
             keep_idle_workers(tune_controller, trial.placement_group_factory, self._slots)
-            self._keeps_workers = True
+        self._added += 1
+        if self._added % FORGET_EVERY == 0:
+            forget_ended(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Whether the lease goes on; the callback hears of the result afterwards."""

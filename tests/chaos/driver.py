@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from search.runner import runner
+from search.motion.events import Event
+from search.problem import Problem
+from search.runner import crews, runner
 from search.runner.interruption import Interrupted
 from search.runner.leases import Crew
 from search.study import Study
@@ -59,22 +61,34 @@ def real(trials: int) -> Study:
     )
 
 
-def main(folder: str, results: str, address: str, kind: str, trials: str, slots: str) -> int:
-    """Carry the study on; the exit code."""
+class StandIns:
+    """Who carries the leases of a study of stand-ins, instead of `search.runner.crews.Crews`."""
 
-    def crew_of(study: Study, problem: Any, session: Any) -> Crew:
-        return Crew(
+    def __init__(
+        self, folder: str, slots: int, study: Study, problem: Problem, *_: Any, **__: Any
+    ) -> None:
+        self._crew = Crew(
             hire=partial(StandIn, folder, problem.metric.name),
             arrays={"nothing": np.zeros(1)},
-            slots=int(slots),
+            slots=slots,
             cpus=1,
             watchdog_seconds=WATCHDOG_SECONDS,
         )
 
+    def __call__(self, alone: bool) -> Crew:
+        return self._crew
+
+    def see(self, event: Event) -> None:
+        """Nothing is measured."""
+
+
+def main(folder: str, results: str, address: str, kind: str, trials: str, slots: str) -> int:
+    """Carry the study on; the exit code."""
+
     if kind == STAND_INS:
-        study, runner.crew_of = stand_ins(int(trials)), crew_of
+        study, runner.Crews = stand_ins(int(trials)), partial(StandIns, folder, int(slots))
     else:
-        study, runner.Duty = real(int(trials)), partial(runner.Duty, checkpoint_seconds=0.2)
+        study, crews.Duty = real(int(trials)), partial(crews.Duty, checkpoint_seconds=0.2)
     try:
         runner.run_study(study, results, resume=Path(results).exists(), address=address)
     except Interrupted as interrupted:

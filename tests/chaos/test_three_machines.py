@@ -55,10 +55,10 @@ def epochs_of_attempts(events: list[dict[str, Any]]) -> dict[int, list[list[int]
 
 
 def test_a_study_of_stand_ins_ends_as_without_faults(folder: Path) -> None:
-    with laboratory(folder, trials=40) as lab:
+    with laboratory(folder, trials=80) as lab:
         lose_two(lab)
         lab.finish(180.0)
-        budget = Budget(40 * len(FAMILIES), len(FAMILIES) * TOP * SEEDS, EPOCHS)
+        budget = Budget(80 * len(FAMILIES), len(FAMILIES) * TOP * SEEDS, EPOCHS)
         assert problems_of(lab.results, budget) == []
         assert lab.endings == []
         events = list(read_events(lab.results))

@@ -24,7 +24,7 @@ DRIVER = f"""
 import sys
 from functools import partial
 sys.path.insert(0, {str(ROOT)!r})
-from search.runner import runner
+from search.runner import crews, runner
 from search.runner.interruption import Interrupted
 from search.study import Study
 
@@ -36,7 +36,7 @@ study = Study.from_mapping({{
     "space": {{"gru": {{"hidden_size": 16, "num_layers": 1, "bidirectional": False,
                         "batch_size": 128, "optimizer": "adamw", "layer_norm": False}}}},
 }})
-runner.Duty = partial(runner.Duty, checkpoint_seconds=0.2)
+crews.Duty = partial(crews.Duty, checkpoint_seconds=0.2)
 try:
     print(runner.run_study(study, sys.argv[1], resume=sys.argv[2] == "resume"))
 except Interrupted as interrupted:

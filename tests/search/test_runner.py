@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from ray import cloudpickle
@@ -76,16 +77,32 @@ def test_short_leases_do_not_keep_the_second_worker_from_coming_up(tmp_path: Pat
     assert len({report["pid"] for report in scenario.of("reported")}) == 2
 
 
-def test_a_study_in_which_everything_fails_comes_to_its_end_over_two_tuners(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner_tune, "LEASES_PER_TUNER", 3)
+def test_a_study_in_which_everything_fails_comes_to_its_end(tmp_path: Path) -> None:
     script = dict.fromkeys(range(4), "raise")
     scenario = scripted.Scenario(tmp_path, scripted.small_study(4), script)
     scenario.run(slots=1)
     assert scenario.states() == ["failed"] * 4
     assert scenario.conductor.state.commonest_cause() == "ValueError: the script says so"
-    assert len({report["pid"] for report in scenario.of("reported")}) == 2  # one for each Tuner
+    assert not scenario.of("aborted")
+
+
+def test_tune_forgets_what_has_ended_and_workers_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_tune, "FORGET_EVERY", 5)
+    kept: list[int] = []
+
+    def look(callback: Any, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        kept.append(len(trials))
+
+    monkeypatch.setattr(runner_tune.LeaseCallback, "on_trial_complete", look, raising=False)
+    script = {7: "raise", 11: "kill"}
+    scenario = scripted.Scenario(tmp_path, scripted.small_study(40), script)
+    scenario.run(slots=2)
+    assert sorted(scenario.states()) == ["complete"] * 39 + ["failed"]
+    assert len(kept) >= 39
+    assert max(kept) < 5 + 2 + 2
+    assert len({report["pid"] for report in scenario.of("reported")}) <= 3
     assert not scenario.of("aborted")
 
 

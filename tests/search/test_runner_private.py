@@ -63,6 +63,14 @@ def test_what_the_mends_look_at_is_there() -> None:
     source = inspect.getsource(TuneController.__init__)
     for name in ("_trial_to_actor", "_actor_manager", "_resetting_trials", "_actor_cache"):
         assert f"self.{name}" in source
+    for name in (
+        "_trials",
+        "_live_trials",
+        "_stopped_trials",
+        "_failed_trials",
+        "_trials_to_cache",
+    ):
+        assert f"self.{name}" in source
     assert "_tune_controller" in inspect.getsource(TrialRunnerWrapper.__init__)
     assert parameters(_ObjectCache.increase_max) == ["self", "key", "by"]
     assert parameters(RayActorManager.is_actor_started) == ["self", "tracked_actor"]
