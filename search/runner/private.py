@@ -12,23 +12,28 @@ import ray
 import ray.tune.tune as tune_run
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.execution import class_cache
 from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
 
 
 @contextmanager
 def mended_tune(*, started_workers: bool = False) -> Iterator[None]:
-    """Tune with two faults mended for a while, and without signal handlers of its own.
+    """Tune with two faults mended for a while, without signal handlers of its own.
+
+    And without handing keys to workers: it puts what `AWS_SECRET_ACCESS_KEY` says into their
+    runtime environment, which Ray writes into its logs, and shows on its dashboard.
 
     Args:
         started_workers: Let processes that Ray has started in advance become workers. Tune gives
             its workers environment variables of the driver's, which such a process cannot take,
             and so another one is started; they may be used where it has inherited them anyway.
     """
-    class_cache = _ActorClassCache.get
+    remote_class = _ActorClassCache.get
     task_failed = RayActorManager._actor_task_failed
     reuse = TuneController._maybe_reuse_cached_actor
     catch_signals = tune_run._setup_signal_catching
+    handed_on = class_cache.ENV_VARS_TO_PROPAGATE
 
     def lose_one_worker(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
         """Lose one worker, where Tune would give up the whole run.
@@ -64,12 +69,14 @@ def mended_tune(*, started_workers: bool = False) -> Iterator[None]:
     if started_workers:
         _ActorClassCache.get = without_environment
     tune_run._setup_signal_catching = threading.Event  # it takes SIGUSR1 whatever it is told
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in handed_on if not name.startswith("AWS_")}
     try:
         yield
     finally:
+        class_cache.ENV_VARS_TO_PROPAGATE = handed_on
         RayActorManager._actor_task_failed = task_failed
         TuneController._maybe_reuse_cached_actor = reuse
-        _ActorClassCache.get = class_cache
+        _ActorClassCache.get = remote_class
         tune_run._setup_signal_catching = catch_signals
 
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("torch", "ray", "optuna", "numpy", "scipy", "scikit-learn", "pyarrow")
+ON_FINISH = "--on-finish"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -50,5 +52,14 @@ def describe_environment(devices: Sequence[str] = ()) -> dict[str, Any]:
         "host": socket.gethostname(),
         "cpus": os.cpu_count(),
         "devices": list(devices),
-        "command": sys.argv,
+        "command": _without_secrets(sys.argv),
     }
+
+
+def _without_secrets(words: Sequence[str]) -> list[str]:
+    """A command line without the command to be run at the end: that may hold a key."""
+    told = [re.sub(f"^{ON_FINISH}=.*", f"{ON_FINISH}=...", word, flags=re.DOTALL) for word in words]
+    for before, place in zip(words, range(1, len(words)), strict=False):
+        if before == ON_FINISH:
+            told[place] = "..."
+    return told

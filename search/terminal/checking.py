@@ -4,6 +4,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from cluster.bucket import Bucket, url_of
 from cluster.connect import connect
 from cluster.findings import Row, judge, mends
 from cluster.preflight import ask_nodes, wait_for_nodes
@@ -27,8 +28,11 @@ def check_cluster(
 
     Raises:
         ValueError: The address is not one of a cluster's head.
-        OSError: No Ray answers, or `out` cannot be made here.
+        OSError: No Ray answers, or `out` cannot be made or reached from here.
     """
+    url = url_of(out)
+    if url is not None:
+        Bucket(url).check()  # before Ray is started for it
     deadline = time.monotonic() + wait_seconds
     with ExitStack() as stack:
         _join(stack, address, deadline)

@@ -70,10 +70,10 @@ processes() { nsenter -t "$(first_process "$third")" -p -m ps -eo args --no-head
 
 sweep() {  # whatever there is of this lab, also of one that was not taken down
     for name in $(ip netns list | grep -o '^sshlab-[^ ]*'); do
-        ip netns pids "$name" | xargs --no-run-if-empty kill -KILL
-        ip netns del "$name"
+        ip netns pids "$name" | xargs --no-run-if-empty kill -KILL || :
+        ip netns del "$name" || :
     done
-    for link in $(ip -o link | grep -o 'sshlab[0-9]*@' | tr -d @); do ip link del "$link"; done
+    for link in $(ip -o link | grep -o 'sshlab[0-9]*@' | tr -d @); do ip link del "$link" || :; done
     ip link del "$bridge" 2> /dev/null || :
 }
 

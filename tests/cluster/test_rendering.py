@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster import kubernetes, slurm, ssh
+from cluster import jobs, kubernetes, slurm, ssh
 from cluster.work import Work, check_plain, comment
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -107,7 +107,7 @@ def program(file: Path, text: str) -> None:
     file.chmod(0o755)
 
 
-def evil_work(room: Path, folder: str, file: str) -> Work:
+def evil_work(room: Path, folder: str, file: str, name: str = "study") -> Work:
     """A study whose every path is what a script might run."""
     place = room / folder
     place.mkdir()
@@ -115,7 +115,7 @@ def evil_work(room: Path, folder: str, file: str) -> Work:
     program(python, PYTHON_STUB)
     setup = place / f"setup {file}"
     setup.write_text("SET_UP=yes\n")
-    return Work("study", f"{file}.toml", f"{file} out", str(place), str(python), str(setup))
+    return Work(name, f"{file}.toml", f"{file} out", str(place), str(python), str(setup))
 
 
 def run(script: str, room: Path, stubs: Path) -> list[list[str]]:
@@ -172,9 +172,25 @@ def test_ssh_runs_nothing_that_is_in_a_value(
     folder: str, file: str, stubs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     room = tmp_path_factory.mktemp("room")
-    work = evil_work(room, folder, file)
+    work = evil_work(room, folder, file, name=folder)
     machines = ssh.Machines([f"ada@{file}", folder.lstrip("-") or "two"], head=file)
     assert_values_arrive(run(ssh.render(work, machines), room, stubs), work)
+
+
+@settings(max_examples=8)
+@given(folder=names, file=names)
+def test_a_job_runs_nothing_that_is_in_a_value(
+    folder: str, file: str, stubs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    room = tmp_path_factory.mktemp("room")
+    work = replace(evil_work(room, folder, file, name=folder), out=str(room / f"{file} out"))
+    for package in jobs.OURS:
+        (room / "code" / package).mkdir(parents=True)
+    jobs.pack(room, work, {"study.toml": ""}, room / "code")
+    (call,) = [call for call in run((room / "run.sh").read_text(), room, stubs) if "run" in call]
+    assert call[0] == f"{work.out}/{work.name}.files"
+    assert call[1:5] == ["-P", "-m", "search", "run"]
+    assert call[6:] == ["--out", work.out]
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -18,8 +18,8 @@ LAB = Path(__file__).with_name("ssh_lab.sh")
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("ip", "nsenter", "unshare", "ssh-keygen", "/usr/sbin/sshd")
 pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.cluster,
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(
         os.geteuid() != 0 or not all(map(shutil.which, TOOLS)),
         reason="needs root, openssh-server and iproute2",
@@ -29,7 +29,7 @@ pytestmark = [
 MACHINES = ("n1", "n2", "n3")
 HEAD = "10.83.0.11"
 TRIALS, EPOCHS, SEEDS = 9, 6, 2
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 600.0
 STUDY = f"""
 name = "digits"
 benchmark = "digits_rows"

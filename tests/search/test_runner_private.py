@@ -4,8 +4,10 @@ import inspect
 import signal
 from importlib.metadata import version
 
+import pytest
 import ray.tune.tune as tune_run
 from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.tune.execution import class_cache
 from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
 from ray.tune.search import ConcurrencyLimiter
@@ -75,3 +77,19 @@ def test_what_the_mends_look_at_is_there() -> None:
     assert parameters(_ObjectCache.increase_max) == ["self", "key", "by"]
     assert parameters(RayActorManager.is_actor_started) == ["self", "tracked_actor"]
     assert "set_max_concurrency" in inspect.getsource(ConcurrencyLimiter)
+
+
+def test_tune_hands_no_keys_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would stand in Ray's logs: it writes down each runtime environment."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
+    monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
+
+    def handed_on() -> dict[str, str]:
+        worker = class_cache._ActorClassCache().get(type("Trainable", (), {}))
+        return dict(worker._default_options["runtime_env"]["env_vars"])
+
+    assert "a secret" in handed_on().values(), "Tune hands them on no more: let the mend go"
+    with mended_tune():
+        assert "a secret" not in handed_on().values()
+        assert handed_on()["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
+    assert "a secret" in handed_on().values()

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search.store.environment import describe_environment
 from search.store.lock import StudyLockedError, living_writer, read_holder
 from search.store.log import LOG, read_events
 from search.store.store import Store, read_study
@@ -107,6 +108,19 @@ def test_create_in_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
     file.write_text("")
     with pytest.raises(OSError, match=r"cannot write .*file/s: Not a directory"):
         Store.create(file / "s", STUDY)
+
+
+@pytest.mark.parametrize(
+    "words", [["run", "--on-finish", "curl -H key"], ["run", "--on-finish=curl -H key", "-q"]]
+)
+def test_what_is_to_be_run_at_the_end_is_not_written_down(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", words)
+    told = describe_environment()["command"]
+    assert "key" not in " ".join(told)
+    assert told[0] == "run"
+    assert len(told) == len(words)
 
 
 @pytest.mark.parametrize("failing", ["describe_environment", "encode"])
