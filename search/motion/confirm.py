@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
+from search.motion.events import Event
 from search.motion.progress import TrialProgress
 from search.motion.randomness import key
 from search.motion.state import StudyState
@@ -52,6 +54,27 @@ def first_finalists(study: Study, state: StudyState) -> list[Finalist]:
         seeds=confirmation_seeds(study.seed, study.confirm.seeds),
         confirmed={(trial.trial.finalist_of, trial.trial.seed) for trial in state.trials},
     )
+
+
+def check_same_length(study: Study, log: Iterable[Event]) -> None:
+    """Refuse to compare finalists of one length with finalists of another.
+
+    Raises:
+        ValueError: Some were tested that were trained for other epochs, or with other patience.
+    """
+    budget: Mapping[str, Any] = {}
+    for event in log:
+        if event["event"] == "opened":
+            budget = event.get("budget", {})
+        elif event["event"] == "tested":
+            for name in ("epochs", "patience"):
+                before, now = budget.get(name), getattr(study.budget, name)
+                if name in budget and before != now:
+                    raise ValueError(
+                        f"`budget.{name}` must stay {before or 'unset'}, as it was for the "
+                        f"finalists that were tested, got {now or 'none'}; for another, begin a "
+                        f"study of its own with `search.warm_start`"
+                    )
 
 
 def finalists(

@@ -6,6 +6,7 @@ from cluster.connect import Session
 from search.earlier import earlier_trials
 from search.extension import Extension
 from search.motion.conductor import Conductor
+from search.motion.confirm import check_same_length
 from search.motion.events import Event
 from search.problem import Problem
 from search.runner.crews import Crews
@@ -48,6 +49,7 @@ class Driver:
         self._see, self._interruption = see, interruption
         self._log = list(store.events())
         check_same_rule(study, self._log)
+        check_same_length(study, self._log)
         self.journal = Journal(store, problem, [see], interruption)
         self.journal.has_baseline = any(event["event"] == "baseline" for event in self._log)
         self.conductor = Conductor(

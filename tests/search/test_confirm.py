@@ -1,8 +1,15 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.motion.confirm import best_trials, confirmation_seeds, finalists
+from search.motion.confirm import (
+    best_trials,
+    check_same_length,
+    confirmation_seeds,
+    finalists,
+)
 from search.motion.progress import TrialProgress
+from search.study import Study
 from search.trial import Finalist, State, Trial
 
 
@@ -75,3 +82,18 @@ def test_finalists_go_seed_by_seed_over_all_families():
 
 def test_no_finalists_where_none_are_wanted():
     assert finalists({"a": [progress(0, 0.5)]}, top_per_family=0, seeds=[1], confirmed=()) == []
+
+
+def test_finalists_of_one_study_are_trained_alike():
+    def study(**budget):
+        settings = {"name": "s", "benchmark": "none", "families": ["lstm"]}
+        return Study.from_mapping(settings | {"budget": {"trials_per_family": 3} | budget})
+
+    opened = {"event": "opened", "budget": study(epochs=4).budget.model_dump(mode="json")}
+    check_same_length(study(epochs=9), [opened])  # none was tested yet
+    log = [opened, {"event": "tested"}, {"event": "closed"}]
+    check_same_length(study(epochs=4, seconds=9.0), log)
+    with pytest.raises(ValueError, match=r"`budget.epochs` must stay 4, .* got 9; .*warm_start`"):
+        check_same_length(study(epochs=9), log)
+    with pytest.raises(ValueError, match=r"`budget.patience` must stay unset, .* got 2"):
+        check_same_length(study(epochs=4, patience=2), log)

@@ -20,6 +20,7 @@ from search.store.log import read_events
 from search.store.requests import ExtendRequest, StopRequest, ask, take_requests
 from search.store.store import STUDY
 from search.study import Study
+from search.terminal.notice import noticed
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-P", "-c", "from search.cli import main; main()"]
@@ -115,7 +116,7 @@ def running(tmp_path: Path) -> Iterator[Path]:
     """The folder of a study that runs without a terminal."""
     (tmp_path / "my_model.py").write_text((ROOT / "examples" / "my_model.py").read_text("utf-8"))
     (tmp_path / "study.toml").write_text(STUDY_FILE, "utf-8")
-    notice = 'echo "$SEQTUNE_EXIT_CODE" > notice.txt; exit 3'
+    notice = 'echo "$SEQTUNE_EXIT_CODE" > notice.txt'
     told = seqtune(tmp_path, "run", "study.toml", "--detach", "--on-finish", notice)
     assert told.returncode == 0, told.stderr
     yield tmp_path / "results" / "grows"
@@ -145,7 +146,6 @@ def test_a_running_study_takes_up_what_another_terminal_asks_for(running: Path) 
         time.sleep(0.2)
     log = (running / "run.log").read_text("utf-8")
     assert (home / "notice.txt").read_text() == "0\n", log
-    assert "the command of --on-finish ended with exit code 3" in log
     assert Study.load(running / STUDY).budget.trials_per_family == 3
     assert "MyModel" in (running / "sources.json").read_text("utf-8")
     check_extended(list(read_events(running)))
@@ -165,6 +165,23 @@ def check_extended(events: list[dict[str, Any]]) -> None:
     assert not [event for event in events if event.get("lost")]
     finalists = Counter(each["family"] for each in proposed if each["finalist_of"] is not None)
     assert finalists == {"rnn": 2, "my_model.py:MyModel": 2}
+
+
+def test_the_command_at_the_end_hears_of_any_end_and_its_failure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "a'b \"$(touch ran)`touch ran`\nc"
+    command = 'printf "%s|%s" "$SEQTUNE_STUDY" "$SEQTUNE_EXIT_CODE" > told; exit 3'
+    with pytest.raises(Interrupted), noticed(command, folder):
+        raise Interrupted(signal.SIGTERM)
+    assert (tmp_path / "told").read_text("utf-8") == f"{folder}|143"
+    assert not (tmp_path / "ran").exists()
+    told = capfd.readouterr().err
+    assert told == "seqtune: the command of --on-finish ended with exit code 3\n"
+    with noticed("true", folder):
+        pass
+    assert capfd.readouterr().err == ""
 
 
 def test_requests_of_both_kinds_are_read_back(tmp_path: Path) -> None:
