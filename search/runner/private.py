@@ -29,10 +29,8 @@ def mended_tune(*, started_workers: bool = False) -> Iterator[None]:
             its workers environment variables of the driver's, which such a process cannot take,
             and so another one is started; they may be used where it has inherited them anyway.
     """
-    remote_class = _ActorClassCache.get
     task_failed = RayActorManager._actor_task_failed
     reuse = TuneController._maybe_reuse_cached_actor
-    catch_signals = tune_run._setup_signal_catching
     handed_on = class_cache.ENV_VARS_TO_PROPAGATE
 
     def lose_one_worker(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
@@ -64,20 +62,28 @@ def mended_tune(*, started_workers: bool = False) -> Iterator[None]:
             cache._cache[trainable] = ray.remote(trainable)
         return cache._cache[trainable]
 
-    RayActorManager._actor_task_failed = lose_one_worker
-    TuneController._maybe_reuse_cached_actor = wait_for_own_worker
-    if started_workers:
-        _ActorClassCache.get = without_environment
-    tune_run._setup_signal_catching = threading.Event  # it takes SIGUSR1 whatever it is told
-    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in handed_on if not name.startswith("AWS_")}
+    remote_class = without_environment if started_workers else _ActorClassCache.get
+    without_keys = {name for name in handed_on if not name.startswith("AWS_")}
+    with (
+        _instead(RayActorManager, "_actor_task_failed", lose_one_worker),
+        _instead(TuneController, "_maybe_reuse_cached_actor", wait_for_own_worker),
+        _instead(_ActorClassCache, "get", remote_class),
+        # it takes SIGUSR1 whatever it is told
+        _instead(tune_run, "_setup_signal_catching", threading.Event),
+        _instead(class_cache, "ENV_VARS_TO_PROPAGATE", without_keys),
+    ):
+        yield
+
+
+@contextmanager
+def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Another value of an attribute for a while."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        class_cache.ENV_VARS_TO_PROPAGATE = handed_on
-        RayActorManager._actor_task_failed = task_failed
-        TuneController._maybe_reuse_cached_actor = reuse
-        _ActorClassCache.get = remote_class
-        tune_run._setup_signal_catching = catch_signals
+        setattr(owner, name, before)
 
 
 def keep_idle_workers(tune_controller: Any, resources: Any, workers: int) -> None:
