@@ -129,7 +129,7 @@ def test_texts_of_both_are_read() -> None:
     chosen["model"] |= {"hidden_size": 16, "num_layers": 1}
     first = run(text, 2, chosen)
     again = refit(first, DeviceData(joined(text)), epochs=8)
-    read = sum(int(again._examples.batch(indices).mask.sum()) for indices in again._order(0))
+    read = sum(int(again.examples.batch(indices).mask.sum()) for indices in again.order())
     assert read == 399 + 199
     while again.epoch < first.best_epoch:
         again.run_epoch()
