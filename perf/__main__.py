@@ -18,6 +18,7 @@ SCRIPTS = {
     "loop": "our training loop against a bare one",
     "overhead": "what a trial costs above its training",
     "scale": "what the driver does and holds for 100 to 10,000 trials",
+    "many_machines": "10,000 trials by Ray Tune over eight raylets on this machine",
     "reading": "leaderboards of 10,000 trials and of 200 studies",
     "use": "the share of worker time that trains",
     "start": "how long one waits for a first step",
@@ -28,7 +29,7 @@ SCRIPTS = {
 
 def main() -> None:
     """Run them, each in a process of its own; the exit code counts those that failed."""
-    listed = "\n".join(f"  {name:10} {what}" for name, what in SCRIPTS.items())
+    listed = "\n".join(f"  {name:13} {what}" for name, what in SCRIPTS.items())
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=listed, formatter_class=argparse.RawDescriptionHelpFormatter
     )

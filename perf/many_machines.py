@@ -8,7 +8,6 @@ time of each; the driver's memory; and whether the log holds every trial once.
     python -m perf.many_machines --trials 10000 --machines 8 --cpus 8
 """
 
-import argparse
 import os
 import secrets
 import signal
@@ -28,6 +27,7 @@ from cluster.connect import connect, environment
 from cluster.node import own_address
 from cluster.preflight import wait_for_nodes
 from perf.overhead import SPACE, study
+from perf.report import arguments, judged, publish, table
 from search.motion.conductor import Conductor
 from search.runner.interruption import catch_signals
 from search.runner.leases import Crew, run_leases
@@ -38,6 +38,7 @@ from search.store.store import Store
 from search.trial import Lease, Outcome
 
 PATIENCE_SECONDS = 600.0
+MOST_MEMORY_MB, FLAT = 1000, 1.5
 KINDS = ("proposed", "leased", "reported", "ended")
 STORE_BYTES = 80_000_000  # Ray's object store of each machine; nothing is in it
 
@@ -80,6 +81,7 @@ def machines(count: int, cpus: int) -> Iterator[str]:
     running = [subprocess.Popen(part, cwd=ROOT) for part in parts]  # noqa: S603 # ours
     try:
         yield address
+        assert all(process.poll() is None for process in running), "a machine has ended"
     finally:
         for process in running:
             process.send_signal(signal.SIGTERM)
@@ -145,45 +147,62 @@ def check(folder: Path, trials: int) -> None:
     assert ended == set(range(trials))
 
 
-def show(name: str, marks: list[Mark]) -> None:
+def row(name: str, marks: list[Mark]) -> list[str]:
     """What a trial took between the first and the last of these ends."""
     first, last, count = marks[0], marks[-1], len(marks) - 1
     wall = (last.wall - first.wall) / count * 1000
     processor = (last.processor - first.processor) / count * 1000
-    print(
-        f"  {name:12} {wall:7.1f} ms a trial, {processor:6.1f} ms of the driver's processor time, "
-        f"driver at {last.memory_bytes / 1e6:,.0f} MB",
-        flush=True,
-    )
+    held = f"{last.memory_bytes / 1e6:,.0f} MB"
+    return [name, f"{wall:.1f} ms", f"{processor:.1f} ms", held]
 
 
-def main() -> None:
-    """Measure once and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--trials", type=int, default=10_000)
-    parser.add_argument("--machines", type=int, default=8)
-    parser.add_argument("--cpus", type=int, default=8, help="declared by each machine")
-    parser.add_argument("--sampler", default="random")
-    given = parser.parse_args()
+def text(given: Any) -> str:
+    """The section."""
     slots, tenth = given.machines * given.cpus, given.trials // 10
     variables = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": str(STORE_BYTES),
     }
-    with tempfile.TemporaryDirectory() as folder, environment(variables):
+    with tempfile.TemporaryDirectory() as home, environment(variables):
+        folder = Path(home, "s")
         with machines(given.machines, given.cpus) as address, ExitStack() as stack:
             join(stack, address)
             assert wait_for_nodes(given.machines + 1, PATIENCE_SECONDS) == given.machines + 1
             began = time.perf_counter()
-            marks = measure(given.trials, slots, given.sampler, Path(folder, "s"))
-        check(Path(folder, "s"), given.trials)
-    print(f"{given.trials} trials, {slots} slots on {given.machines} machines, {given.sampler}:")
-    print(f"  the first trial ended after {marks[0].wall - began:.1f} s")
-    show("first tenth", marks[:tenth])
-    show("middle tenth", marks[len(marks) // 2 - tenth // 2 :][:tenth])
-    show("last tenth", marks[-tenth:])
-    print(f"  at most {max(mark.memory_bytes for mark in marks) / 1e6:,.0f} MB; the log is intact")
+            marks = measure(given.trials, slots, given.sampler, folder)
+        check(folder, given.trials)
+    middle = marks[len(marks) // 2 - tenth // 2 :][:tenth]
+    parts = {"first": marks[:tenth], "middle": middle, "last": marks[-tenth:]}
+    early, late = (
+        part[-1].processor - part[0].processor for part in (parts["middle"], parts["last"])
+    )
+    memory = max(mark.memory_bytes for mark in marks) / 1e6
+    flat = f"a trial of the last tenth costs {late / early:.2f} times one of the middle tenth"
+    headings = ["tenth", "a trial", "of it the driver's processor time", "driver's memory"]
+    waited = marks[0].wall - began
+    return f"""
+{given.trials:,} trials of one epoch that train nothing, in processes without torch, by Ray Tune on
+{slots} CPUs that {given.machines} raylets on this machine declare; sampler `{given.sampler}`. The
+first trial ended {waited:.0f} s after the study began. Afterwards the log is read, and tells every
+trial's life once.
+
+{table(headings, [row(name, part) for name, part in parts.items()])}
+
+{judged(f"{flat} in the driver's processor time (at most {FLAT:g})", late <= FLAT * early)}
+{judged(f"the driver holds {memory:,.0f} MB (under {MOST_MEMORY_MB:,})", memory < MOST_MEMORY_MB)}
+"""
+
+
+def main() -> None:
+    """Measure once and renew the section."""
+    parser = arguments(__doc__)
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--machines", type=int, default=8)
+    parser.add_argument("--cpus", type=int, default=8, help="declared by each machine")
+    parser.add_argument("--sampler", default="random")
+    given = parser.parse_args()
+    publish("many_machines", "Ten thousand trials over eight raylets", text(given), given)
 
 
 if __name__ == "__main__":

@@ -173,6 +173,7 @@ def laboratory(
         disk = stack.enter_context(small_disk(folder / "disk", DISK_BYTES))
         cluster = stack.enter_context(Machines(folder, 3))
         lab = Laboratory(folder, cluster, [disk], kind, trials)
+        cluster.wait_for_all()
         lab.pace(pace_seconds)
         lab.start_driver()
         # a disk of its own: the log is open for writing, which keeps a disk from being read-only

@@ -23,6 +23,15 @@ MACHINE = "SEQTUNE_MACHINE"
 TOKEN = "0f" * 32
 TOOLS = ("ip", "nsenter", "unshare", "mount")
 
+JOINED = f"""
+import sys
+from pathlib import Path
+from cluster.connect import connect
+from cluster.preflight import wait_for_nodes
+with connect(sys.argv[1], code=Path({str(ROOT)!r})):
+    sys.exit(wait_for_nodes(int(sys.argv[2]), {PATIENCE_SECONDS}) < int(sys.argv[2]))
+"""
+
 # A lost machine is noticed within three seconds, so that a test need not wait for a quarter of a
 # minute; all else is what the launchers start.
 NODE = """
@@ -86,10 +95,21 @@ class Machines:
         self._down()
 
     def start_head(self) -> None:
-        """Start Ray's head, and wait until it answers."""
-        self._head = self._start([], "head", ["--cpus", "0"])
+        """Start Ray's head, and wait until it is up; on a busy machine it may give up at first."""
         host, _, port = self.address.rpartition(":")
-        wait(lambda: _answers(host, int(port)), "the head does not answer")
+
+        def up() -> bool:
+            if self._head is None or self._head.poll() is not None:
+                self._head = self._start([], "head", ["--cpus", "0"])
+            return _answers(host, int(port)) and bool(self.processes("raylet/raylet"))
+
+        self._head = None
+        wait(up, "the head does not come up")
+
+    def wait_for_all(self) -> None:
+        """Wait until all machines are part of the cluster."""
+        command = [sys.executable, "-P", "-c", JOINED, self.address, str(self.count + 1)]
+        subprocess.run(command, env=self.environment, check=True)
 
     def boot(self, number: int) -> None:
         """Start a worker, or start it again after a power cut."""

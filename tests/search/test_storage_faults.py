@@ -76,13 +76,12 @@ def test_a_trial_is_kept_until_its_checkpoint_can_be_saved(
     assert told == [1, 2, 3]  # training goes on meanwhile, and tells what it measures
     assert [message.outcome for message in messages] == [None] * 5
     mend(disk)
-    assert list(disk.folder.iterdir()) == []  # no halves
+    assert whole(disk) <= {"0.history.json"}
     last = worker.work()
     assert last.outcome is not None
     assert (last.outcome.kind, last.outcome.epoch) == ("reached", EPOCHS)
     assert last.outcome.test is not None
-    names = {"0", "0.history.json", "0.test.npy"}
-    assert {file.name for file in disk.folder.iterdir()} == names
+    assert whole(disk) == {"0", "0.history.json", "0.test.npy"}
     assert read_losses(disk.folder / "0", last.outcome.test["mse"]) is not None
 
 
@@ -98,7 +97,14 @@ def test_a_disk_that_stays_full_ends_the_trial_with_its_cause(
     assert outcome.kind == "failed"
     assert outcome.cause == "OSError: [Errno 28] No space left on device (for 0 s)"
     disk.free()
-    assert list(disk.folder.iterdir()) == []
+    assert whole(disk) <= {"0.history.json"}
+
+
+def whole(disk: Disk) -> set[str]:
+    """The files of the disk, all of which are there in full."""
+    names = {file.name for file in disk.folder.iterdir()}
+    assert not any(name.endswith(".part") for name in names)
+    return names
 
 
 @pytest.fixture
@@ -149,6 +155,16 @@ def test_a_signal_ends_the_waiting_with_the_log_whole(
             journal.record(event(1) | {"cause": "x" * 10_000})
     disk.free()
     assert numbers(store) == [0]
+
+
+def test_a_terminal_that_is_gone_does_not_end_a_study(store: Store, problem: Problem) -> None:
+    def show(event: dict[str, Any]) -> None:
+        raise BrokenPipeError
+
+    seen: list[dict[str, Any]] = []
+    Journal(store, problem, [show, seen.append], Interruption()).record(event(0))
+    assert numbers(store) == [0]
+    assert len(seen) == 1
 
 
 def test_half_a_line_that_cannot_be_cut_off_at_once_is_cut_off_later(
