@@ -21,7 +21,7 @@ test: check browser
 # of as many kinds. Needs root on Linux, for namespaces and small disks; for anybody else the tests
 # are skipped, and say so.
 test-cluster: $(INSTALLED)
-	$(BIN)/python -m pytest -m cluster tests/chaos
+	$(BIN)/python -m pytest -m cluster tests/chaos tests/cluster
 
 # Faults drawn at random befall a study over three machines, which must end as without them:
 # `make chaos CHAOS="--seed 1 --faults 100"`.

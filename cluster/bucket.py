@@ -117,8 +117,12 @@ class Bucket:
             OSError: It cannot.
         """
         bucket = self._root.partition("/")[0]
-        with self._plainly():
-            found = self._files.get_file_info(bucket).type
+        try:
+            with self._plainly():
+                found = self._files.get_file_info(bucket).type
+        except PermissionError:  # keys for this folder alone, perhaps
+            self.folders()
+            return
         if found == fs.FileType.NotFound:
             raise FileNotFoundError(f"there is no bucket {bucket}: make it, or look at {self.url}")
 
