@@ -1,8 +1,9 @@
 """A study as a Ray Job: sent to a cluster with all that it needs, it runs there by itself."""
 
 import os
+import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from cluster.bucket import url_of
 from cluster.connect import TOKEN_FILE, environment
-from cluster.work import BEGUN, Work
+from cluster.work import BEGUN, Work, no_option
 
 OURS = ("cluster", "search", "spaces", "trainers")
 FILES = "files"  # the study file and what it names, as they lie in the package
@@ -36,6 +37,12 @@ fi
 exec "$python" -P -m search run "$study" --out "$out"
 """
 )
+
+QUESTION = r"""
+export PYTHONPATH=$PWD
+if [ -d "$companions" ]; then cd -- "$companions" || exit 2; fi
+if [ -n "$setup" ]; then . "$setup"; fi
+exec "$python" -P -m search """
 
 
 @contextmanager
@@ -75,25 +82,77 @@ def submit(address: str, work: Work, files: Mapping[str, Path | str], *, code: P
     """
     with TemporaryDirectory(prefix="seqtune-job-") as folder, client(address) as jobs:
         pack(Path(folder), work, files, code)
-        return str(
-            jobs.submit_job(
-                # no value of a user's: it is a line for a shell
-                entrypoint=f"exec bash {SCRIPT}",
-                submission_id=f"seqtune-{work.name}-{uuid4().hex[:6]}",
-                runtime_env={
-                    "working_dir": folder,
-                    "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
-                },
-                metadata={"study": work.name},
-            )
+        return _send(jobs, folder, f"seqtune-{work.name}", _known(work))
+
+
+def ask(address: str, job: str, words: Sequence[str], *, code: Path) -> str:
+    """Have seqtune asked about a job's study, on the cluster, where its results are seen.
+
+    Args:
+        job: As `submit` named it.
+        words: A command, and its options; the study's folder goes between.
+        code: The folder that holds our packages.
+
+    Returns:
+        The name of the job that asks.
+
+    Raises:
+        ConnectionError: See `client`; also where there is no such job.
+    """
+    with TemporaryDirectory(prefix="seqtune-job-") as folder, client(address) as jobs:
+        known = jobs.get_job_info(job).metadata or {}
+        pack_question(Path(folder), known, words, code)
+        return _send(jobs, folder, f"seqtune-{known['study']}-asked", known)
+
+
+def pack_question(folder: Path, known: Mapping[str, str], words: Sequence[str], code: Path) -> None:
+    """Put together what a question about a job is sent as."""
+    _copy_code(folder, code)
+    values = "".join(f"{name}={shlex.quote(value)}\n" for name, value in known.items())
+    asked = f'{shlex.quote(words[0])} "$directory" {shlex.join(words[1:])}'.rstrip()
+    (folder / SCRIPT).write_text(f"{values}{QUESTION}{asked}\n", encoding="utf-8")
+
+
+def _send(jobs: JobSubmissionClient, folder: str, name: str, known: dict[str, str]) -> str:
+    return str(
+        jobs.submit_job(
+            # no value of a user's: it is a line for a shell
+            entrypoint=f"exec bash {SCRIPT}",
+            submission_id=f"{name}-{uuid4().hex[:6]}",
+            runtime_env={
+                "working_dir": folder,
+                "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
+            },
+            metadata=known,
         )
+    )
+
+
+def _known(work: Work) -> dict[str, str]:
+    """What a question about the study needs to be asked."""
+    return {
+        "study": work.name,
+        "directory": f"{no_option(work.out)}/{work.name}",
+        "companions": _companions(work),
+        "python": work.python,
+        "setup": work.setup or "",
+    }
+
+
+def _companions(work: Work) -> str:
+    """Where the study's files are kept; for results in an object store, with each job."""
+    return f"{work.out}/{work.name}.files" if url_of(work.out) is None else COMPANIONS
+
+
+def _copy_code(folder: Path, code: Path) -> None:
+    for package in OURS:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(code / package, folder / package, ignore=ignored)
 
 
 def pack(folder: Path, work: Work, files: Mapping[str, Path | str], code: Path) -> None:
     """Put together what a job is sent as."""
-    for package in OURS:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(code / package, folder / package, ignore=ignored)
+    _copy_code(folder, code)
     for name, content in files.items():
         place = folder / FILES / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -101,8 +160,7 @@ def pack(folder: Path, work: Work, files: Mapping[str, Path | str], code: Path) 
             shutil.copyfile(content, place)
         else:
             place.write_text(content, encoding="utf-8")
-    kept = url_of(work.out) is None  # else they are sent again with each job
-    values = work.assignments(companions=f"{work.out}/{work.name}.files" if kept else COMPANIONS)
+    values = work.assignments(companions=_companions(work))
     (folder / SCRIPT).write_text(f"{values}{BODY.strip()}\n", encoding="utf-8")
 
 

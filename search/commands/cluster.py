@@ -168,6 +168,19 @@ def logs(job: Job, address: JobsAddress) -> None:
     raise typer.Exit(tell(address, job, partial(typer.echo, nl=False)))
 
 
+def ask(
+    job: Job,
+    words: Annotated[
+        list[str], typer.Argument(metavar="COMMAND [OPTION]...", help="Such as: stop --trial 7.")
+    ],
+    address: JobsAddress,
+) -> None:
+    """Have a command asked about a submitted study: status, watch, stop, resume, confirm."""
+    from search.terminal.submitting import ask_job
+
+    raise typer.Exit(ask_job(address, job, words, partial(typer.echo, nl=False)))
+
+
 def stop(job: Job, address: JobsAddress) -> None:
     """End a submitted study with everything saved."""
     from search.terminal.submitting import stop_job
@@ -187,6 +200,10 @@ cluster_app.command("check")(check)
 cluster_app.command("submit")(submit)
 cluster_app.command("logs")(logs)
 cluster_app.command("stop")(stop)
+# options that it does not know are the asked command's, so its own come before the job
+cluster_app.command(
+    "ask", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)(ask)
 cluster_app.add_typer(render_app, name="render")
 
 

@@ -1,6 +1,6 @@
 """A study sent to a cluster as a Ray Job: what goes with it, and what is said about it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import tomli_w
 
 from cluster.bucket import url_of
-from cluster.jobs import follow, stop, submit, succeeded
+from cluster.jobs import ask, follow, stop, submit, succeeded
 from cluster.work import Work
 from search.runner.packages import ROOT
 from search.study import Study
@@ -18,6 +18,7 @@ from search.terminal.request import anchored
 STUDY = "study.toml"
 SPLITS = ("data", "valid", "test")
 DONE, FAILED = 0, 1
+ASKED = ("status", "watch", "stop", "resume", "confirm", "leaderboard")
 
 Files = dict[str, Path | str]
 
@@ -45,6 +46,7 @@ def submit_study(
     say(f"{name} runs as job {job}; this terminal is not needed any more")
     say(f"follow it: seqtune cluster logs {job} --address {address}")
     say(f"end it, everything saved: seqtune cluster stop {job} --address {address}")
+    say(f"ask for more of it: seqtune cluster ask --address {address} {job} status")
     say(f"submit it again to go on with it; results are in {work['out']}/{name}")
     return job
 
@@ -81,6 +83,22 @@ def tell(address: str, job: str, say: Callable[[str], object]) -> int:
     for text in follow(address, job):
         say(text)
     return DONE if succeeded(address, job) else FAILED
+
+
+def ask_job(address: str, job: str, words: Sequence[str], say: Callable[[str], object]) -> int:
+    """What a command says of a job's study, asked on the cluster; the exit code, 1 for all faults.
+
+    Args:
+        words: One of `ASKED`, and its options.
+
+    Raises:
+        ValueError: There is no such command for it.
+        OSError: The cluster does not answer, or has no such job.
+    """
+    _check_extra()
+    if words[0] not in ASKED:
+        raise ValueError(f"a job can be asked for {', '.join(ASKED)}, got {words[0]!r}")
+    return tell(address, ask(address, job, words, code=ROOT), say)
 
 
 def stop_job(address: str, job: str, say: Callable[[str], object]) -> None:

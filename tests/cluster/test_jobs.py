@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cluster import jobs
-from cluster.jobs import pack
+from cluster.jobs import pack, pack_question
 from cluster.work import Work
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +64,22 @@ def test_the_script_of_a_job_runs_nothing_that_is_in_a_value(tmp_path: Path) -> 
     call = (tmp_path / "notes").read_text().split("\0")[:-1]
     assert call[:5] == [f"{out}/sent.files", "-P", "-m", "search", "run"]
     assert call[5:] == ["study.toml", "--out", str(out)]
+    assert not list(room.rglob("ran"))
+
+
+def test_a_question_runs_nothing_that_is_in_a_value(tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    python = room / f"python {EVIL}"
+    python.write_text('#!/bin/bash\nprintf \'%s\\0\' "$PWD" "$@" > "$NOTES"\n')
+    python.chmod(0o755)
+    known = {"study": "sent", "directory": f"/out {EVIL}/sent", "companions": "none", "setup": ""}
+    words = ["resume", "--set", f"a={EVIL}"]
+    pack_question(room, known | {"python": str(python)}, words, ROOT)
+    environ = {"PATH": os.environ["PATH"], "NOTES": str(tmp_path / "notes")}
+    subprocess.run(["bash", "run.sh"], cwd=room, env=environ, check=True)
+    call = (tmp_path / "notes").read_text().split("\0")[:-1]
+    assert call == [str(room), "-P", "-m", "search", "resume", known["directory"], *words[1:]]
     assert not list(room.rglob("ran"))
 
 
@@ -149,6 +165,16 @@ def test_a_study_is_sent_with_its_data_and_runs(
     assert "sent runs as job seqtune-sent-" in sent.stdout
     assert f"The best model, trial 0 (rnn), is in {out}/sent/best" in sent.stdout
     assert (out / "sent.files/data/0-sales.csv").read_text() == CSV
+    asked = subprocess.run(
+        [*seqtune, "ask", "--address", address, sent.stdout.split()[4].rstrip(";"), "status"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    assert f"{out}/sent: finished" in asked.stdout
     refused = subprocess.run(
         [*seqtune, "stop", "any", "--address", address],
         env=environ | {"RAY_AUTH_TOKEN": "00" * 32},

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.work import Work
+from search.cli import main
 from search.study import Study
 from search.terminal import submitting
 
@@ -76,6 +77,27 @@ def test_what_a_job_printed_and_how_it_ended(monkeypatch: pytest.MonkeyPatch) ->
     said: list[str] = []
     assert submitting.tell("http://head:8265", "job", said.append) == 1
     assert said == ["a\n", "b\n"]
+
+
+def test_a_job_is_asked_by_commands_that_it_knows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    def ask(*given: Any, code: Path) -> str:
+        asked.append(given)
+        return "asking"
+
+    monkeypatch.setattr(submitting, "ask", ask)
+    monkeypatch.setattr(submitting, "follow", lambda address, job: iter([job]))
+    monkeypatch.setattr(submitting, "succeeded", lambda address, job: True)
+    with pytest.raises(SystemExit) as left:
+        main(["cluster", "ask", "--address", "http://h:1", "job", "stop", "--trial", "7"])
+    assert left.value.code == 0
+    assert asked == [("http://h:1", "job", ["stop", "--trial", "7"])]
+    assert capsys.readouterr().out == "asking"
+    with pytest.raises(ValueError, match=r"can be asked for status, watch, .*, got 'run'"):
+        submitting.ask_job("http://h:1", "job", ["run"], print)
 
 
 def test_a_job_that_has_ended_cannot_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
