@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 LOCAL = "local"  # Ray's word for a cluster of its own on this machine
 PROBE_SECONDS = 5.0
 PATIENCE_SECONDS = 5.0  # workers end when they find that Ray is gone
+
+PRELOAD = "RAY_preload_python_modules"  # a setting of Ray's own
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -76,7 +78,11 @@ class CodePath(JobConfig):  # type: ignore[misc]  # Ray has no types
 
 @contextmanager
 def connect(
-    address: str | None = None, *, code: Path, cpus: int | None = None
+    address: str | None = None,
+    *,
+    code: Path,
+    cpus: int | None = None,
+    preload: Sequence[str] = (),
 ) -> Iterator[Session]:
     """Join the cluster at `address`, or start Ray on this machine and end it afterwards.
 
@@ -85,6 +91,8 @@ def connect(
             machine.
         code: The folder that holds our packages; workers import from it first.
         cpus: CPUs that this machine declares; None: as many as it has.
+        preload: Modules that processes of a Ray started here import as soon as they are there,
+            while the driver is still busy with other things.
 
     Raises:
         ValueError: The address is not one of a cluster's head.
@@ -95,7 +103,8 @@ def connect(
     if not local:
         probe(address)
     mode = {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")}
-    with environment(mode | ENVIRONMENT), quiet_ray(), ExitStack() as until_shut_down:
+    ahead = {PRELOAD: ",".join(preload)} if preload else {}
+    with environment(mode | ENVIRONMENT | ahead), quiet_ray(), ExitStack() as until_shut_down:
         if os.environ["RAY_AUTH_MODE"] == "token":
             guard_token()
         Config.initialize("")  # Ray read its environment when it was imported

@@ -4,8 +4,8 @@ All train the same configurations, drawn at random beforehand, by our own traini
 data of `perf.rival`, so that what differs is what carries the trials. Each is a process of its own,
 turn about, and each must come to the same losses.
 
-    python -m perf.executors                           # 12 and 60 trials, three times
-    python -m perf.executors --trials 12 --repeats 1
+    python -m perf.executors                           # 24 trials, twice
+    python -m perf.executors --trials 12 60 --repeats 3
 
 The Tuner runs a function trainable, its loggers off; the data lie in the object store. Optuna
 trains one trial after the other, with as many threads as the others have trials at a time.
@@ -166,7 +166,8 @@ def rows(trials: int, found: dict[str, list[Done]]) -> list[list[object]]:
 def main() -> None:
     """Measure at each size and renew the section; or be one of the sides."""
     parser: argparse.ArgumentParser = arguments(__doc__)
-    parser.add_argument("--trials", type=int, nargs="+", default=[12, 60])
+    parser.set_defaults(repeats=2)
+    parser.add_argument("--trials", type=int, nargs="+", default=[24])
     parser.add_argument("--side", choices=[*SIDES], help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("folder", type=Path, nargs="?", help=argparse.SUPPRESS)
@@ -183,7 +184,7 @@ def text(given: Any) -> str:
     """The section."""
     lines: list[Sequence[object]] = []
     for trials in given.trials:
-        lines += rows(trials, compare(trials, given.repeats if trials < 60 else 1))
+        lines += rows(trials, compare(trials, given.repeats))
     headings = ["trials", "by", "trials per hour", "whole", "ours is so many times as fast"]
     return f"""
 The work of the section above, with our training function on all sides and configurations drawn

@@ -21,6 +21,9 @@ from search.study import Study
 from search.trial import State
 from trainers.device import describe_devices
 
+PRELOADED = ("torch", "ray.tune")
+"""What takes workers seconds to import; they begin before the first configuration is proposed."""
+
 
 @dataclass(frozen=True, slots=True)
 class StudyEnd:
@@ -85,7 +88,7 @@ def _run(
     """Connect to Ray and have all leases carried, also of a study that is extended meanwhile."""
     driver = Driver(study, problem, store, see, interruption)
     attendant = Attendant(store.directory, driver.conductor, interruption)
-    with connect(address, code=ROOT) as session:
+    with connect(address, code=ROOT, preload=PRELOADED) as session:
         check_machines(origin_of(store.directory) or store.directory)
         driver.staff(session)
         attendant.check = session.check_head

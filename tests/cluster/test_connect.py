@@ -28,11 +28,13 @@ from cluster.connect import connect
 @ray.remote
 def sight():
     import cluster, search, spaces
-    return [package.__file__ for package in (cluster, search, spaces)]
+    preloaded = [name for name in ("wave", "colorsys") if name in sys.modules]
+    return preloaded, [package.__file__ for package in (cluster, search, spaces)]
 
-with connect(code=Path({root!r}), cpus=1) as session:
-    seen = {{"files": ray.get(sight.remote()), "cpus": session.cpus, "local": session.local,
-            "mode": os.environ["RAY_AUTH_MODE"]}}
+with connect(code=Path({root!r}), cpus=1, preload=["wave", "calendar"]) as session:
+    preloaded, files = ray.get(sight.remote())
+    seen = {{"files": files, "cpus": session.cpus, "local": session.local,
+            "mode": os.environ["RAY_AUTH_MODE"], "preloaded": preloaded}}
 print(json.dumps(seen))
 """
 
@@ -161,6 +163,7 @@ def test_workers_run_our_code_wherever_the_driver_was_started(tmp_path: Path) ->
     seen = json.loads(done.stdout)
     packages = ("cluster", "search", "spaces")
     assert seen["files"] == [str(ROOT / package / "__init__.py") for package in packages]
+    assert seen["preloaded"] == ["wave"]
     assert (seen["cpus"], seen["local"], seen["mode"]) == (1, True, "token")
     assert done.stderr == ""
     assert stat.S_IMODE((tmp_path / ".ray" / "auth_token").stat().st_mode) == 0o600
