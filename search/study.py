@@ -67,6 +67,12 @@ def _gpus(gpus: object) -> object:
     return gpus
 
 
+def _array_size(size: object) -> object:
+    if size != AUTO and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        raise ValueError('must be "auto" or a number of trials, 1 or more')
+    return size
+
+
 def _plain(value: object) -> object:
     """Refuse what cannot be written both as TOML and as JSON (dates, None, NaN, infinity)."""
     if isinstance(value, Mapping):
@@ -223,6 +229,11 @@ class Resources(Table):
         BeforeValidator(_gpus, json_schema_input_type=float | Literal["auto"]),
     ] = AUTO
     """GPUs of one trial, a fraction to share one; "auto" shares them by measured memory."""
+    array_size: Annotated[
+        int | Literal["auto"],
+        BeforeValidator(_array_size, json_schema_input_type=int | Literal["auto"]),
+    ] = AUTO
+    """Trials of one shape that are trained as one; "auto" takes what measures fastest."""
     labels: dict[str, str] = {}
     """Ray's labels of the machines to train on: `{ "ray.io/accelerator-type" = "H200" }`."""
     max_concurrent: int | None = Field(default=None, ge=1)

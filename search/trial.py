@@ -93,6 +93,7 @@ class Lease:
         test: Whether to measure the test split once at the end, with the weights of the best
             validation epoch (finalists only).
         alone: Whether its worker must have a GPU of its own; a share did not suffice before.
+        array: Number of the first lease of its array, where trials of one shape train as one.
     """
 
     number: int
@@ -102,6 +103,7 @@ class Lease:
     to_epoch: int
     test: bool = False
     alone: bool = False
+    array: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""

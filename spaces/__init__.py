@@ -4,6 +4,7 @@ from spaces.moves import crossover, default, largest, mutate, sample, smallest
 from spaces.narrowing import narrow, searched
 from spaces.parameters import Choice, Float, Int, Parameter, Value
 from spaces.serialization import from_json, to_json
+from spaces.shape import in_shape_of, shape
 from spaces.space import (
     Config,
     Node,
@@ -36,6 +37,7 @@ __all__ = [
     "did_you_mean",
     "flatten",
     "from_json",
+    "in_shape_of",
     "join",
     "largest",
     "mutate",
@@ -43,6 +45,7 @@ __all__ = [
     "parameters",
     "sample",
     "searched",
+    "shape",
     "smallest",
     "to_json",
 ]

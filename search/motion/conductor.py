@@ -2,31 +2,32 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from search.motion import events
 from search.motion.confirm import confirming_run, first_finalists
 from search.motion.copying import replacements
 from search.motion.events import Event
 from search.motion.family import FamilySearch
+from search.motion.intake import OUT_OF_TIME, PASSED_OVER, STOPPED, Intake
+from search.motion.mates import (
+    ArraySize,
+    alike,
+    in_this_shape,
+    interrupted_alike,
+    is_new,
+    other_seeds,
+)
 from search.motion.progress import TrialProgress
 from search.motion.racing import ExampleLosses, next_round
 from search.motion.sizing import Sizing
 from search.motion.state import StudyState
 from search.motion.warm_start import Past, warm_starts
 from search.study import Study
-from search.trial import Lease, Outcome, State, Trial
+from search.trial import Lease, State, Trial
 from spaces import SearchSpace
 
-MOST_LOSSES = 3  # leases of a trial lost in a row without coming further
 
-OUT_OF_TIME = "the budget of seconds was spent"
-PASSED_OVER = "others were better at the same epoch"
-SETTLED = "it had ceased to improve"
-STOPPED = "stopped by a person"
-
-
-class Conductor:
+class Conductor(Intake):
     """Hands out the leases of a study, and turns what comes back into the next ones.
 
     Each decision is an event: it is first given to `record`, then applied. So the log alone makes
@@ -40,6 +41,9 @@ class Conductor:
         clock: Unix seconds.
         sizings: By family, what holds its proposals to limits on parameters, where there are any.
         example_losses: What tells finalists apart who race for more seeds.
+
+    Attributes:
+        array_sizes: By family, how many trials are trained as one; without any, each by itself.
 
     Raises:
         ValueError: The study names a sampler or a scheduler that does not exist.
@@ -57,17 +61,13 @@ class Conductor:
         sizings: Mapping[str, Sizing] | None = None,
         example_losses: ExampleLosses = lambda _number, _loss: None,
     ) -> None:
+        state = StudyState(spaces, study, maximize=maximize, sizings=sizings or {})
+        super().__init__(study, state, metric=metric, record=record, clock=clock)
+        self.array_sizes: Mapping[str, ArraySize] = {}
         self._earlier: Mapping[str, Sequence[Past]] = {}
-        self.state = StudyState(spaces, study, maximize=maximize, sizings=sizings or {})
         self._opening = events.opened(spaces, study)
-        self._study = study
-        self._metric = metric
-        self._diverged = f"diverged: the validation {metric} is not finite"
-        self._record = record
-        self._clock = clock
         self._example_losses = example_losses
         self._opened = False
-        self._stopping = False
 
     @property
     def finished(self) -> bool:
@@ -117,37 +117,14 @@ class Conductor:
         self._go_on_racing()
         return self._finalist_lease()
 
-    def wanted(self, lease: Lease) -> bool:
-        """Whether the worker should go on; if not, it ends the lease as `reached` here and now."""
-        trial = self._holder(lease)
-        if trial is None or trial.diverged or trial.stop_requested or self._stopping:
-            return False
-        return not (trial.in_search and self._out_of_time())
-
-    def report(self, lease: Lease, measurement: Mapping[str, Any]) -> None:
-        """Take an epoch; one told before in this attempt, or of a lease that is over, is ignored.
-
-        Args:
-            measurement: `epoch`, `valid` (values by metric), `train_loss`, `seconds`; the rest goes
-                into the log as it is.
-        """
-        trial = self._holder(lease)
-        if trial is not None and measurement["epoch"] > trial.attempt_epoch:
-            self._emit(events.reported(lease, measurement, self._metric))
-
-    def end(self, lease: Lease, outcome: Outcome) -> None:
-        """How a lease ended; that of a lease that is over already is ignored."""
-        trial = self._holder(lease)
-        if trial is None:
-            return
-        if outcome.kind == "reached":
-            self._reach(trial, lease, outcome)
-        elif outcome.kind == "lost":
-            self._lose(trial, lease, outcome.cause, begun=outcome.begun)
-        elif outcome.kind == "crowded":
-            self._emit(events.crowded(lease, trial.epoch, outcome.cause))
-        else:
-            self._end(trial, State(outcome.kind), outcome.cause, outcome.traceback)
+    def mates(self, lease: Lease) -> list[Lease]:
+        """What trains as one with a lease that has just been handed out; see `mates`."""
+        found: list[Lease] = []
+        if lease.array is not None:
+            most = self._array_size(lease.trial)
+            while len(found) + 1 < most and (trial := self._next_mate(lease)) is not None:
+                found.append(self._hand_out(trial, lease.array))
+        return found
 
     def stop_trial(self, number: int) -> None:
         """End a trial as `stopped`, at once or when its worker gives it back, unless it has ended.
@@ -167,33 +144,11 @@ class Conductor:
         elif not trial.state.final:
             self._end(trial, State.stopped, STOPPED)
 
-    def stop(self) -> None:
-        """Hand out nothing more; `finished` once nothing is in flight. A later driver can go on."""
-        self._stopping = True
-
-    def _emit(self, event: Event) -> None:
-        event["time"] = self._clock()
-        self._record(event)
-        self.state.apply(event)
-
     def _open(self) -> None:
         if not self._opened:
             self._opened = True
             for event in (self._opening, *warm_starts(self.state.families, self._earlier)):
                 self._emit(event)
-
-    def _holder(self, lease: Lease) -> TrialProgress | None:
-        """The trial that is in flight under this very lease."""
-        held = self.state.in_flight.get(lease.trial.number)
-        if held is None or held.number != lease.number:
-            return None
-        return self.state.trials[lease.trial.number]
-
-    def _out_of_time(self) -> bool:
-        limit = self._study.budget.seconds
-        return limit is not None and self.state.search_seconds_at(self._clock()) >= limit
-
-    # what goes out
 
     def _next_interrupted(self) -> TrialProgress | None:
         """The first trial that lost its worker, unless it is to end anyway."""
@@ -209,20 +164,44 @@ class Conductor:
                 return trial
         return None
 
-    def _hand_out(self, trial: TrialProgress) -> Lease:
+    def _hand_out(self, trial: TrialProgress, array: int | None = None) -> Lease:
         interrupted = trial.state == State.interrupted
         from_here_before = trial.epoch == trial.from_epoch
+        number = self.state.next_lease
+        begins_one = self._array_size(trial.trial) > 1 and not trial.alone
         lease = Lease(
-            number=self.state.next_lease,
+            number=number,
             trial=trial.trial,
             attempt=trial.attempt + (interrupted or from_here_before),
             from_epoch=trial.epoch,
             to_epoch=trial.to_epoch if interrupted and trial.attempt else self._next_stop(trial),
             test=not trial.in_search and not trial.tested,
             alone=trial.alone,
+            array=number if array is None and begins_one else array,
         )
         self._emit(events.leased(lease))
         return lease
+
+    def _array_size(self, trial: Trial) -> int:
+        size = self.array_sizes.get(trial.family)
+        return 1 if size is None else size.of(trial)
+
+    def _next_mate(self, lease: Lease) -> TrialProgress | None:
+        """Another trial for the array of a lease."""
+        state = self.state
+        if lease.trial.finalist_of is not None:
+            for finalist in other_seeds(state, lease):
+                self._emit(events.proposed(confirming_run(state, finalist), None))
+                return state.trials[-1]
+        if self._out_of_time() or not state.searching:
+            return next(interrupted_alike(state, lease), None)
+        family = state.families[lease.trial.family]
+        for trial in interrupted_alike(state, lease):
+            return trial
+        number = self._begin(family, like=lease) if is_new(lease) else self._promoted(family)
+        if number is None or not alike(state, lease, number):
+            return None
+        return state.trials[number]
 
     def _next_stop(self, trial: TrialProgress) -> int:
         if not trial.in_search:
@@ -245,21 +224,37 @@ class Conductor:
 
     def _family_lease(self, family: FamilySearch) -> Lease | None:
         """Promote a trial, else begin a new one, else bring the family's search to its close."""
-        scheduler, ledger = family.scheduler, self.state.ledger
-        may_train = ledger.may_train(family.name)
-        number = scheduler.promotion() if may_train else None
-        if number is None and family.may_hope:
-            held_back = scheduler.missing_epochs()
-            if ledger.may_propose(family.name, held_back_epochs=held_back):
-                number = self._propose(family)
+        number = self._promoted(family)
+        if number is None:
+            number = self._begin(family)
         if number is None and family.in_flight == 0:
+            scheduler, may_train = family.scheduler, self.state.ledger.may_train(family.name)
             number = scheduler.closing_promotion() if may_train else scheduler.completion()
         return None if number is None else self._hand_out(self.state.trials[number])
 
-    def _propose(self, family: FamilySearch) -> int | None:
-        """The number of a new trial of the family; None if it retires instead."""
+    def _promoted(self, family: FamilySearch) -> int | None:
+        return family.scheduler.promotion() if self.state.ledger.may_train(family.name) else None
+
+    def _begin(self, family: FamilySearch, like: Lease | None = None) -> int | None:
+        """The number of a new trial of the family, where the budget has room for one."""
+        held_back = family.scheduler.missing_epochs()
+        may = family.may_hope and self.state.ledger.may_propose(
+            family.name, held_back_epochs=held_back
+        )
+        return self._propose(family, like) if may else None
+
+    def _propose(self, family: FamilySearch, like: Lease | None) -> int | None:
+        """The number of a new trial of the family; None if it retires instead.
+
+        Args:
+            like: Whose shape it must have; where it cannot, there is none, and nothing retires.
+        """
         proposal = family.proposals
         config, redrawn = (None, 0) if family.hopeless else family.propose(proposal)
+        if like is not None:
+            config = config and in_this_shape(self.state, config, like, self._study.seed)
+            if config is None:
+                return None
         if config is None:
             self._emit(events.retired(family.name, family.why_no_more(redrawn)))
             return None
@@ -279,70 +274,3 @@ class Conductor:
         trial = confirming_run(self.state, self.state.finalists[0])
         self._emit(events.proposed(trial, None))
         return self._hand_out(self.state.trials[trial.number])
-
-    # what comes back
-
-    def _reach(self, trial: TrialProgress, lease: Lease, outcome: Outcome) -> None:
-        """The worker did what it was asked: the trial waits, is complete, or ends here."""
-        assert outcome.epoch is not None
-        if trial.diverged:
-            self._end(trial, State.failed, self._diverged)
-        elif outcome.epoch < lease.to_epoch and not outcome.early:
-            self._break_off(trial, lease, f"the worker ended its lease at epoch {outcome.epoch}")
-        elif not trial.history:
-            self._end(trial, State.failed, f"no validation {self._metric} was reported")
-        elif outcome.epoch >= self._study.budget.epochs or outcome.early:
-            self._complete(trial, lease, outcome)
-        elif trial.stop_requested:
-            self._end(trial, State.stopped, STOPPED)
-        else:
-            self._emit(events.paused(lease, outcome.epoch))
-
-    def _complete(self, trial: TrialProgress, lease: Lease, outcome: Outcome) -> None:
-        if lease.test and outcome.test is None:
-            self._break_off(trial, lease, "the measurement on the test split did not arrive")
-            return
-        if lease.test:
-            self._emit(events.tested(lease, outcome, self._metric))
-        early = outcome.early and trial.epoch < self._study.budget.epochs
-        self._end(trial, State.complete, SETTLED if early else "", early=early)
-
-    def _break_off(self, trial: TrialProgress, lease: Lease, cause: str) -> None:
-        """The worker stopped before its end: not wanted any more, or of its own accord."""
-        if trial.stop_requested:
-            self._end(trial, State.stopped, STOPPED)
-        elif self._stopping:
-            stopped = "the study was stopped"
-            self._emit(events.interrupted(lease, trial.epoch, stopped, lost=False))
-        elif trial.in_search and self._out_of_time():
-            self._end(trial, State.pruned, OUT_OF_TIME)
-        else:
-            self._lose(trial, lease, cause)
-
-    def _lose(self, trial: TrialProgress, lease: Lease, cause: str, *, begun: bool = True) -> None:
-        """The trial goes on from its last checkpoint, unless it loses worker after worker."""
-        if begun and trial.losses_with_next >= MOST_LOSSES:
-            self._end(trial, State.failed, f"lost {MOST_LOSSES} workers: {cause}")
-        else:
-            self._emit(events.interrupted(lease, trial.epoch, cause, lost=begun))
-
-    def _end(
-        self,
-        trial: TrialProgress,
-        state: State,
-        cause: str = "",
-        traceback: str = "",
-        *,
-        early: bool = False,
-    ) -> None:
-        self._emit(
-            events.ended(
-                trial.trial.number,
-                trial.attempt,
-                trial.epoch,
-                state,
-                cause=cause,
-                traceback=traceback,
-                early=early,
-            )
-        )

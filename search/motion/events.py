@@ -96,6 +96,7 @@ def leased(lease: Lease) -> Event:
         "to_epoch": lease.to_epoch,
         "test": lease.test,
         **({"alone": True} if lease.alone else {}),
+        **({} if lease.array is None else {"array": lease.array}),
     }
 
 

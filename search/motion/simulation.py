@@ -148,12 +148,18 @@ class Simulation:
     def run(self) -> None:
         """Go on until the study is over."""
         while True:
-            while len(self._busy) < self._slots and (lease := self.conductor.next_lease()):
-                self._train(lease, lease.from_epoch)
+            while self._workers() < self._slots and (lease := self.conductor.next_lease()):
+                for each in (lease, *self.conductor.mates(lease)):
+                    self._train(each, each.from_epoch)
             if not self._busy:
                 return
             self.now, _, lease, epoch = heappop(self._busy)
             self._advance(lease, epoch)
+
+    def _workers(self) -> int:
+        """Slots that are taken."""
+        leases = (lease for _, _, lease, _ in self._busy)
+        return len({lease.number if lease.array is None else lease.array for lease in leases})
 
     def _train(self, lease: Lease, epoch: int) -> None:
         """Go on from `epoch`; with nothing left to train, the lease ends at once."""

@@ -18,6 +18,7 @@ from search.runner.worker import Duty, Worker
 from search.study import AUTO, Study
 
 ACCELERATOR = "ray.io/accelerator-type"
+ARRAYS = "a GPU each, for arrays of trials"
 RELIEF = "a GPU each for a while, for trials that a share of one was too small for"
 
 
@@ -92,6 +93,10 @@ class Crews:
         meter: Finds out what models take of a GPU, where that must be known.
         url: The study's, if it is in an object store.
 
+    Attributes:
+        slots: Workers at a time, before any share a GPU.
+        arrays: Whether trials are trained as arrays, which are not packed onto GPUs.
+
     Raises:
         ValueError: The cluster does not hold a single trial, or not the data set.
     """
@@ -136,14 +141,21 @@ class Crews:
             watchdog_seconds=study.resources.watchdog_seconds,
             started_workers=session.local,
         )
+        self.slots = self._plain.slots
+        self.arrays = False
         if self._gpus and study.resources.gpus_per_trial == AUTO:
             self._reading = meter(study, problem, session)
 
+    @property
+    def device(self) -> str:
+        """Where trials are trained, in torch's words."""
+        return self._duty.device
+
     def __call__(self, alone: bool) -> Crew:
         """Who carries the next leases; with `alone`, workers that have a GPU each."""
-        if alone:
+        if alone or (self.arrays and self._reading is not None):
             slots = self._slots(1.0)
-            self._say(1.0, slots, None, RELIEF)
+            self._say(1.0, slots, None, RELIEF if alone else ARRAYS)
             return self._crew(1.0, slots, None)
         if self._reading is None:
             if self._plain.shares:

@@ -43,16 +43,18 @@ class Held:
         heard: When its worker was last heard of.
         epoch: The last that it told.
         begun: Whether a living worker has it.
+        over: Whether it has ended, while others of its array go on.
     """
 
     lease: Lease
     heard: float
     epoch: int
     begun: bool = False
+    over: bool = False
 
 
 class Desk:
-    """Gives each of Tune's trials one lease, and tells the conductor what came of it.
+    """Gives each of Tune's trials one lease, or an array, and tells the conductor what came of it.
 
     A ticket is Tune's identifier of a trial: 32 random bits, so that two may be equal. Whatever
     comes under a ticket that holds no lease is old news, and ignored. Nothing here needs Ray.
@@ -63,6 +65,7 @@ class Desk:
     what waited, the former ones come back.
 
     Args:
+        mates: What trains together with a lease that has just been handed out, as one array.
         attend: Does what people have asked of the running study; called several times a second.
         watchdog_seconds: After so long without a word a worker hangs, and ends itself.
         most_unbegun: So many leases in a row lost before a worker began with them mean that none
@@ -78,17 +81,19 @@ class Desk:
         self,
         leases: Leases,
         *,
+        mates: Callable[[Lease], list[Lease]] = lambda lease: [],
         attend: Callable[[], None] = lambda: None,
         watchdog_seconds: float = math.inf,
         most_unbegun: int = 10,
     ) -> None:
         self._leases = leases
+        self._mates = mates
         self._attend = attend
         self._watchdog_seconds = watchdog_seconds
         self._most_unbegun = most_unbegun
         self._unbegun = 0
         self._tickets: set[str] = set()
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, list[Held]] = {}
         self._waiting: deque[Lease] = deque()
         self._most_waiting: float = math.inf
         self._relief = False
@@ -105,7 +110,7 @@ class Desk:
 
     @property
     def in_flight(self) -> int:
-        """Leases that are out."""
+        """Workers that have a lease, or an array."""
         return len(self._held)
 
     @property
@@ -117,7 +122,8 @@ class Desk:
     def over(self) -> bool:
         """Whether these workers are to be replaced as soon as they have nothing to do."""
         if self._relief:
-            return not self._waiting and not any(held.lease.alone for held in self._held.values())
+            out = (held.lease.alone for array in self._held.values() for held in array)
+            return not self._waiting and not any(out)
         return self.waiting and len(self._waiting) >= self._most_waiting
 
     def change_workers(self, *, shared: bool, workers: int) -> None:
@@ -144,15 +150,21 @@ class Desk:
                 self._find_nothing()
         if lease is not None:
             self._tickets.add(ticket)
-            self._held[ticket] = Held(lease, time.monotonic(), lease.from_epoch)
+            with self._watching():
+                array = [lease, *self._mates(lease)]
+            now = time.monotonic()
+            self._held[ticket] = [Held(each, now, each.from_epoch) for each in array]
             self.handed_out += 1
         return lease
+
+    def mates(self, ticket: str) -> list[Lease]:
+        """The leases that `ticket` holds beside its first one."""
+        return [held.lease for held in self._held.get(ticket, [])[1:]]
 
     def begin(self, ticket: str) -> None:
         """A living worker has the lease of `ticket`."""
         self._unbegun = 0
-        held = self._held.get(ticket)
-        if held is not None:
+        for held in self._held.get(ticket, []):
             held.begun = True
 
     def _next(self) -> Lease | None:
@@ -175,9 +187,9 @@ class Desk:
             raise RuntimeError("the study waits for results, and nothing is being trained")
 
     def wants(self, ticket: str) -> bool:
-        """Whether the lease of `ticket` is to go on."""
-        held = self._held.get(ticket)
-        return held is not None and self._leases.wanted(held.lease)
+        """Whether the lease of `ticket` is to go on, or any of its array."""
+        array = self._held.get(ticket, [])
+        return any(not held.over and self._leases.wanted(held.lease) for held in array)
 
     def hear(self, ticket: str, message: Message, *, last: bool) -> None:
         """A message from the worker that has the lease of `ticket`.
@@ -185,21 +197,27 @@ class Desk:
         Args:
             last: Whether the lease ends with it, be it only because it is not wanted any more.
         """
-        held = self._held.get(ticket)
-        if held is None:
-            return
-        held.heard = time.monotonic()
+        array = self._held.get(ticket, [])
         with self._watching():
-            for measurement in message.measurements:
-                self._leases.report(held.lease, measurement)
-                held.epoch = measurement["epoch"]
-            outcome = message.outcome
-            if outcome is None and last:
-                outcome = Outcome.reached(held.epoch)
-            if outcome is not None:
-                del self._held[ticket]
-                self.ended += 1
-                self._leases.end(held.lease, outcome)
+            for held, told in zip(array, (message, *message.mates), strict=False):
+                if not held.over:
+                    self._hear(held, told, last=last, alone=len(array) == 1)
+        if array and all(held.over for held in array):
+            del self._held[ticket]
+
+    def _hear(self, held: Held, message: Message, *, last: bool, alone: bool) -> None:
+        """What is said of one lease; of an array, one that is not wanted ends here."""
+        held.heard = time.monotonic()
+        for measurement in message.measurements:
+            self._leases.report(held.lease, measurement)
+            held.epoch = measurement["epoch"]
+        outcome = message.outcome
+        if outcome is None and (last or not (alone or self._leases.wanted(held.lease))):
+            outcome = Outcome.reached(held.epoch)
+        if outcome is not None:
+            held.over = True
+            self.ended += 1
+            self._leases.end(held.lease, outcome)
 
     def lose(self, ticket: str, cause: str) -> None:
         """The worker that had the lease of `ticket` is gone.
@@ -207,13 +225,15 @@ class Desk:
         Raises:
             RuntimeError: Workers die before they begin, one after another.
         """
-        held = self._held.pop(ticket, None)
-        if held is not None:
+        array = [held for held in self._held.pop(ticket, []) if not held.over]
+        for held in array:
             if held.begun and time.monotonic() - held.heard >= self._watchdog_seconds:
                 cause = f"hung: nothing was reported for {self._watchdog_seconds:g} s"
             with self._watching():
                 self._leases.end(held.lease, Outcome.lost(one_line(cause), begun=held.begun))
-                self._unbegun += not held.begun
+        if array:
+            self._unbegun += not array[0].begun
+            with self._watching():
                 if self._unbegun >= self._most_unbegun:
                     raise RuntimeError(
                         f"{self._unbegun} workers in a row died before they began: {cause}"

@@ -9,6 +9,7 @@ from search.motion.conductor import Conductor
 from search.motion.confirm import check_same_length
 from search.motion.events import Event
 from search.problem import Problem
+from search.runner.arrays import ArraySizes
 from search.runner.crews import Crews
 from search.runner.interruption import Interruption
 from search.runner.journal import Journal
@@ -81,6 +82,15 @@ class Driver:
         self._store.replace_study(self._study)  # not before all is found to be right
         store_sources(self._store.directory, self._problem.sources)
         write_ranges(self._store.directory, self._problem.spaces)
+        sizes = ArraySizes(
+            self._study,
+            self._problem,
+            device=self._crews.device,
+            slots=self._crews.slots,
+            record=self.journal.record,
+        ).find(self._log)
+        self.conductor.array_sizes = sizes
+        self._crews.arrays = any(size.search > 1 for size in sizes.values())
 
     def drive(self, attend: Callable[[], None]) -> None:
         """Have all leases carried.
@@ -97,6 +107,7 @@ class Driver:
             run_leases(
                 self.conductor,
                 self._crews,
+                mates=self.conductor.mates,
                 checkpoint_path=self._store.checkpoint_path,
                 aborted=self.journal.record_abort,
                 interruption=self._interruption,

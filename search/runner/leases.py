@@ -23,6 +23,7 @@ from search.runner.tune import (
     LeaseTrainable,
     Patience,
 )
+from search.trial import Lease
 
 Answer = TypeVar("Answer")
 
@@ -75,6 +76,7 @@ def run_leases(
     leases: Leases,
     crews: Callable[[bool], Crew],
     *,
+    mates: Callable[[Lease], list[Lease]] = lambda lease: [],
     checkpoint_path: Callable[[int], Path],
     aborted: Callable[[str], None],
     interruption: Interruption,
@@ -85,6 +87,7 @@ def run_leases(
     Args:
         crews: Who carries the next leases, asked before each `Tuner`: with True, workers that have
             a GPU each, for a while, as a lease waits that needs one of its own.
+        mates: What trains together with a lease that has just been handed out, as one array.
         checkpoint_path: Where the checkpoint of a trial of that number lies or goes.
         aborted: Told the cause each time Tune gives up; the leases in flight then go out again.
         attend: Does what people have asked of the running study; called several times a second.
@@ -97,6 +100,7 @@ def run_leases(
     crew = crews(False)
     desk = Desk(
         leases,
+        mates=mates,
         attend=attend,
         watchdog_seconds=crew.watchdog_seconds,
         most_unbegun=max(LEAST_UNBEGUN, MOST_BARREN_ABORTS * crew.slots),

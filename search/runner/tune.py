@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class LeaseSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
-    """Hands leases out to Tune: one for each of its trials, as the trial's configuration."""
+    """Hands leases out to Tune: one or an array for each of its trials, as its configuration."""
 
     def __init__(self, desk: Desk, checkpoint_path: Callable[[int], Path]) -> None:
         super().__init__()
@@ -52,8 +53,11 @@ class LeaseSearcher(Searcher):  # type: ignore[misc]  # Ray has no types
         lease = self._desk.hand_out(trial_id) if free else None
         if lease is None:
             return None
-        checkpoint = self._checkpoint_path(lease.trial.number)
-        return {"lease": json.dumps(lease.to_json()), "checkpoint": str(checkpoint)}
+        leases = [
+            (each.to_json(), str(self._checkpoint_path(each.trial.number)))
+            for each in (lease, *desk.mates(trial_id))
+        ]
+        return {"leases": json.dumps(leases)}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -95,8 +99,11 @@ class LeaseTrainable(Trainable):  # type: ignore[misc]  # Ray has no types
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Another lease; Tune waits for ever if this says False."""
-        self._lease = Lease.from_json(json.loads(new_config["lease"]))
-        self._checkpoint = Path(new_config["checkpoint"])
+        self._leases = [
+            (Lease.from_json(lease), Path(checkpoint))
+            for lease, checkpoint in json.loads(new_config["leases"])
+        ]
+        self._over = [False for _ in self._leases]
         self._taken = False
         return True
 
@@ -107,10 +114,13 @@ class LeaseTrainable(Trainable):  # type: ignore[misc]  # Ray has no types
         try:
             message = self._work()
         except Exception as error:  # no data, no memory for it, a broken installation
-            message = Message([], failure(error))
+            failed = Message([], failure(error))
+            message = replace(failed, mates=(failed,) * (len(self._leases) - 1))
         finally:
             faulthandler.cancel_dump_traceback_later()
-        return {"message": message.to_text(), "done": message.outcome is not None}
+        for place, told in enumerate((message, *message.mates)):
+            self._over[place] |= told.outcome is not None
+        return {"message": message.to_text(), "done": all(self._over)}
 
     def cleanup(self) -> None:
         """Called before the process ends."""
@@ -121,7 +131,8 @@ class LeaseTrainable(Trainable):  # type: ignore[misc]  # Ray has no types
         if self._worker is None:
             self._worker = self._hire(ray.get(self._arrays[0]))
         if not self._taken:
-            self._worker.take(self._lease, self._checkpoint)
+            (lease, checkpoint), *mates = self._leases
+            self._worker.take(lease, checkpoint, *mates)
             self._taken = True
         return self._worker.work()
 

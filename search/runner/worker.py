@@ -1,10 +1,9 @@
 """What a worker process does with a lease: train, keep checkpoints, say what came of it."""
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,7 @@ from search.runner.exchange import Exchange
 from search.runner.message import Message, failure
 from search.runner.packages import check_packages
 from search.runner.refitting import Refitting
-from search.runner.starts import start_path
-from search.store.drafts import draft_of
-from search.store.example_losses import write_losses
-from search.store.patience import StoragePatience
+from search.runner.run import Run
 from search.trial import Lease, Outcome
 from trainers.catalog import load_family
 from trainers.data.batching import DeviceData
@@ -30,9 +26,8 @@ from trainers.device import (
     peak_bytes,
     use_threads,
 )
-from trainers.size import streaming_costs
-from trainers.training.checkpoint import UnusableCheckpointError
-from trainers.training.loop import Diverged, Training
+from trainers.training.epoch import Found
+from trainers.training.loop import Diverged, Training, TrainingArray
 from trainers.training.refit import joined, refit
 
 REPORT_SECONDS = 0.5  # short epochs are reported together, so that a worker reports twice a second
@@ -71,8 +66,28 @@ class Duty:
     url: str | None = None
 
 
+@dataclass(slots=True)
+class Work:
+    """A lease that a worker has, and what it has not told of it.
+
+    Args:
+        run: None before it is begun, and where it has to begin again from its checkpoint.
+    """
+
+    lease: Lease
+    checkpoint: Path
+    exchange: Exchange
+    run: Run | None = None
+    news: list[dict[str, Any]] = field(default_factory=list)
+    outcome: Outcome | None = None
+    over: bool = False
+
+
 class Worker:
     """One process that trains lease after lease on the same data; a `LeaseWorker`.
+
+    The leases of an array are trained as one. What goes wrong with all of them, such as a lack of
+    memory, parts the array, and they begin again from their checkpoints.
 
     Args:
         arrays: The data set's arrays; read-only maps of shared memory.
@@ -85,48 +100,127 @@ class Worker:
         self._dataset = Dataset.from_parts(duty.description, arrays)
         self._data: DeviceData | None = None
         self._joined: DeviceData | None = None
-        self._exchange = Exchange.of(duty.url)
-        self._run: Run | None = None
+        self._exchanges: list[Exchange] = []
+        self._array: TrainingArray | None = None
+        self._work: list[Work] = []
+        self._most = 1
 
-    def take(self, lease: Lease, checkpoint: Path) -> None:
+    def take(self, lease: Lease, checkpoint: Path, *mates: tuple[Lease, Path]) -> None:
         """Make `lease` the work to do; the training itself is made when the work begins."""
         self.put_down()
-        self._lease, self._checkpoint, self._run = lease, checkpoint, None
+        leases = [(lease, checkpoint), *mates]
+        self._exchanges += [Exchange.of(self._duty.url) for _ in leases[len(self._exchanges) :]]
+        self._work = [
+            Work(lease, checkpoint, exchange)
+            for (lease, checkpoint), exchange in zip(leases, self._exchanges, strict=False)
+        ]
+        self._most = len(leases)
 
     def work(self) -> Message:
         """Train for about `REPORT_SECONDS`, at least one epoch; what goes wrong is an outcome."""
-        news: list[dict[str, Any]] = []
+        array = [work for work in self._work if not work.over][: self._most]
+        for work in array:
+            if work.run is None:
+                self._begin(work)
+        deadline = time.monotonic() + REPORT_SECONDS
+        begun = [work for work in array if work.run is not None]
+        training = [work for work in begun if work.run and not work.run.over]
         try:
-            if self._run is None:
-                self._checkpoint = self._exchange.get(self._checkpoint)
-                self._run = Run(
-                    self._training(),
-                    self._lease,
-                    self._checkpoint,
-                    self._duty.patience,
-                    self._refitting(),
-                    self._exchange.put,
-                )
-                news.extend(self._run.restore())
-            outcome = self._run.advance(news, self._duty.checkpoint_seconds)
+            self._train(training, deadline)
         except Exception as error:
-            outcome = ending(error, shares=self._duty.gpu_share < 1)
-        if outcome is not None:
-            self._run = None
-            if outcome.kind != "reached":  # the error's traceback may still hold the whole model
-                free_memory()
-        seen = peak_bytes(self._duty.device)
-        return Message([told | seen for told in news], outcome)
+            self._fail(training, error)
+        for work in begun:
+            self._rest(work, deadline)
+        return self._message(max(len(training), 1))
 
     def put_down(self) -> None:
-        """Save what has been done of a lease that is not over; the process may end now."""
-        if self._run is not None:
-            with suppress(OSError):  # the trial has an older checkpoint, and the lease no listener
-                self._run.put_down()
-            self._run = None
+        """Save what has been done of leases that are not over; the process may end now."""
+        for work in self._work:
+            if work.run is not None:
+                with suppress(OSError):  # the trial has an older checkpoint, the lease no listener
+                    work.run.put_down()
+        self._work, self._array = [], None
 
-    def _training(self) -> Training:
-        trial, data = self._lease.trial, self._resident()
+    def _begin(self, work: Work) -> None:
+        try:
+            work.checkpoint = work.exchange.get(work.checkpoint)
+            work.run = Run(
+                self._training(work.lease),
+                work.lease,
+                work.checkpoint,
+                self._duty.patience,
+                self._refitting(work),
+                work.exchange.put,
+            )
+            told = {news["epoch"] for news in work.news}
+            work.news += [news for news in work.run.restore() if news["epoch"] not in told]
+        except Exception as error:
+            work.run, work.outcome = None, self._ending(error)
+
+    def _train(self, training: Sequence[Work], deadline: float) -> None:
+        """Epoch by epoch, until one of them is over, or that time."""
+        runs = [work.run for work in training if work.run is not None]
+        while runs:
+            found = self._epoch([run.training for run in runs])
+            for work, run, each in zip(training, runs, found, strict=True):
+                if isinstance(each, Diverged):
+                    work.run, work.outcome = None, self._ending(each)
+                else:
+                    work.news.append(run.tell(each))
+            over = any(work.run is None or work.run.over for work in training)
+            if over or time.monotonic() >= deadline:
+                return
+
+    def _rest(self, work: Work, deadline: float) -> None:
+        """Save a lease now and then, and bring it to its end when it is over."""
+        if work.run is None:
+            return
+        try:
+            work.outcome = work.run.rest(deadline, self._duty.checkpoint_seconds)
+        except Exception as error:
+            work.outcome = self._ending(error)
+
+    def _epoch(self, trainings: Sequence[Training]) -> Sequence[Found]:
+        """One epoch of all: what each measured, or how it diverged."""
+        if len(trainings) == 1:
+            self._array = None
+            try:
+                return [trainings[0].run_epoch()]
+            except Diverged as error:
+                return [error]
+        if self._array is None or self._array.trainings != list(trainings):
+            self._array = TrainingArray(trainings)
+        return self._array.run_epoch()
+
+    def _fail(self, training: Sequence[Work], error: Exception) -> None:
+        """What comes of an error while these were trained."""
+        self._array = None
+        for work in training:
+            work.run = None
+        if len(training) == 1:
+            training[0].outcome = self._ending(error)
+        else:
+            self._most = len(training) // 2 if is_out_of_memory(error) else 1
+            free_memory()
+
+    def _ending(self, error: Exception) -> Outcome:
+        return ending(error, shares=self._duty.gpu_share < 1)
+
+    def _message(self, members: int) -> Message:
+        """What is new of every lease; memory is shared out among as many as were trained."""
+        seen = {name: peak // members for name, peak in peak_bytes(self._duty.device).items()}
+        messages = []
+        for work in self._work:
+            messages.append(Message([told | seen for told in work.news], work.outcome))
+            if work.outcome is not None and not work.over:
+                work.over, work.run = True, None
+                if work.outcome.kind != "reached":  # its traceback may still hold the whole model
+                    free_memory()
+            work.news, work.outcome = [], None
+        return replace(messages[0], mates=tuple(messages[1:]))
+
+    def _training(self, lease: Lease) -> Training:
+        trial, data = lease.trial, self._resident()
         begin_peak(self._duty.device)
         return Training(
             load_family(trial.family, self._duty.sources.get(trial.family)),
@@ -147,170 +241,15 @@ class Worker:
             self._data = DeviceData(self._dataset, duty.device)
         return self._data
 
-    def _refitting(self) -> Refitting | None:
-        if not (self._duty.refit and self._lease.test):
+    def _refitting(self, work: Work) -> Refitting | None:
+        if not (self._duty.refit and work.lease.test):
             return None
-        return Refitting(self._refit, self._checkpoint, self._duty.checkpoint_seconds)
+        return Refitting(self._refit, work.checkpoint, self._duty.checkpoint_seconds)
 
     def _refit(self, run: Training) -> Training:
         if self._joined is None:
             self._joined = DeviceData(joined(self._dataset), self._duty.device)
         return refit(run, self._joined, epochs=self._duty.epochs)
-
-
-class Run:
-    """One lease being worked on.
-
-    Args:
-        saved: Told of the checkpoint each time it, or what lies beside it, was written.
-
-    Beside each checkpoint lies the history of its epochs, written before it: a checkpoint may be
-    newer than the log (the driver was killed), and its epochs are then reported from there.
-    """
-
-    def __init__(
-        self,
-        training: Training,
-        lease: Lease,
-        checkpoint: Path,
-        patience: int | None,
-        refitting: Refitting | None = None,
-        saved: Callable[[Path], None] = lambda checkpoint: None,
-    ) -> None:
-        self._refitting = refitting
-        self._saved = saved
-        self._training = training
-        self._lease = lease
-        self._checkpoint = checkpoint
-        self._patience = patience
-        self._history: list[dict[str, Any]] = []
-        self._saved_epoch = 0
-        self._saved_at = time.monotonic()
-        self._storage = StoragePatience()
-
-    def restore(self) -> list[dict[str, Any]]:
-        """Go on from the trial's checkpoint; without one, or with a damaged one, from its start.
-
-        Returns:
-            Epochs of this lease that the checkpoint has and the log did not have.
-
-        Raises:
-            OSError: The trial is a copy, and what it was to begin with is missing or damaged.
-        """
-        try:
-            self._training.restore(self._checkpoint)
-        except (FileNotFoundError, UnusableCheckpointError):
-            if self._lease.trial.copied_from is not None:
-                self._training.restore(start_path(self._checkpoint))
-            return []
-        self._saved_epoch = self._training.epoch
-        self._history = read_history(self._checkpoint, self._training.epoch)
-        known, last = self._lease.from_epoch, self._lease.to_epoch
-        return [told for told in self._history if known < told["epoch"] <= last]
-
-    def advance(self, news: list[dict[str, Any]], checkpoint_seconds: float) -> Outcome | None:
-        """Train epoch by epoch into `news`; the outcome if the lease is over then.
-
-        Where the storage takes nothing, training goes on, and the end of the lease waits for it.
-
-        Raises:
-            OSError: What is to be kept of the lease could not be written for too long.
-        """
-        training = self._training
-        deadline = time.monotonic() + REPORT_SECONDS
-        while not self._over:
-            measured = training.run_epoch().to_json() | {"parameters": training.parameters}
-            self._history.append(measured)
-            news.append(measured)
-            if time.monotonic() >= deadline:
-                break
-        if self._over:
-            return self._close(deadline)
-        if time.monotonic() - self._saved_at >= checkpoint_seconds:
-            with suppress(OSError):  # there is an older one
-                self.save()
-            self._saved_at = time.monotonic()
-        return None
-
-    def save(self) -> None:
-        """Write the checkpoint, unless it is there already."""
-        if self._saved_epoch != self._training.epoch:
-            self._checkpoint.parent.mkdir(parents=True, exist_ok=True)  # a node with its own disk
-            write_history(self._checkpoint, self._history)
-            self._training.save(self._checkpoint)
-            self._saved(self._checkpoint)
-            self._saved_epoch = self._training.epoch
-
-    def put_down(self) -> None:
-        """Write all checkpoints."""
-        self.save()
-        if self._refitting is not None:
-            self._refitting.save()
-        self._saved(self._checkpoint)
-
-    @property
-    def _over(self) -> bool:
-        return self._training.epoch >= self._lease.to_epoch or self._early
-
-    @property
-    def _early(self) -> bool:
-        """Whether the trial has not improved for as long as the study waits.
-
-        Decided here and not by the driver, which hears of epochs later: so it depends on no clock.
-        """
-        return self._training.has_settled(self._patience)
-
-    def _close(self, deadline: float) -> Outcome | None:
-        """Keep what the lease came to; None while storage takes nothing, or training goes on."""
-        try:
-            self.save()
-            return self._finish(deadline)
-        except OSError as error:
-            self._storage.wait(error)
-            return None
-
-    def _finish(self, deadline: float) -> Outcome | None:
-        training = tested = self._training
-        epoch, early = training.epoch, self._early
-        if not self._lease.test:
-            return Outcome.reached(epoch, early=early)
-        if self._refitting is not None:
-            again = self._refitting.advance(training, until=deadline)
-            if again is None:
-                return None
-            tested = again
-        evaluation = tested.evaluate("test")
-        write_losses(self._checkpoint, evaluation.example_losses)
-        self._saved(self._checkpoint)
-        family, task = type(training.model.backbone), training.task
-        return Outcome.reached(
-            epoch,
-            test=evaluation.metrics,
-            test_epoch=training.best_epoch,
-            early=early,
-            streaming=streaming_costs(family, training.config, task),
-            refit=None if self._refitting is None else self._refitting.told(training),
-        )
-
-
-def history_path(checkpoint: Path) -> Path:
-    """Where the history of a checkpoint lies."""
-    return checkpoint.with_name(f"{checkpoint.name}.history.json")
-
-
-def read_history(checkpoint: Path, epoch: int) -> list[dict[str, Any]]:
-    """The epochs up to `epoch` that were told beside a checkpoint; none where that is damaged."""
-    try:
-        history = json.loads(history_path(checkpoint).read_text("utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [told for told in history if told["epoch"] <= epoch]
-
-
-def write_history(checkpoint: Path, history: list[dict[str, Any]]) -> None:
-    """Write the epochs so far beside a checkpoint, in full or not at all."""
-    with draft_of(history_path(checkpoint)) as draft:
-        draft.write_text(json.dumps(history), encoding="utf-8")
 
 
 def ending(error: Exception, *, shares: bool) -> Outcome:

@@ -10,7 +10,8 @@ import torch
 
 from search.problem import Problem
 from search.runner import worker as worker_module
-from search.runner.worker import Duty, Worker, history_path
+from search.runner.run import history_path
+from search.runner.worker import Duty, Worker
 from search.store.example_losses import losses_path, read_losses
 from search.study import Study
 from search.trial import Lease, Outcome, Trial
@@ -87,11 +88,11 @@ def test_a_trial_that_no_longer_improves_ends_before_its_lease(
     problem: Problem, duty: Duty, trial: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, arrays = problem.dataset.to_parts()
-    kept = Training._keep_if_best
+    kept = Training.keep_if_best
     # from the second epoch on nothing is better than the first
     monkeypatch.setattr(
         Training,
-        "_keep_if_best",
+        "keep_if_best",
         lambda training, valid: kept(training, valid if not training.epoch else {"mse": 9.0}),
     )
     worker = Worker(replace(duty, patience=2), arrays)

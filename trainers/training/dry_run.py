@@ -60,8 +60,8 @@ def dry_run(family: type[Backbone], config: Config, dataset: Dataset, *, device:
         ValueError: The configuration cannot be built.
         MemoryError, RuntimeError: Not even a single example fits into the memory.
     """
-    share = min(STEPS * _examples_of_a_step(config["training"], dataset) / len(dataset.train), 1.0)
-    data = DeviceData(_sliver(dataset, share), device)
+    sliver, share = sliver_of_steps(config["training"], dataset, STEPS)
+    data = DeviceData(sliver, device)
     gpu = data.device.type == "cuda"
     if gpu:
         free_memory()
@@ -122,6 +122,16 @@ class Held:
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
+
+
+def sliver_of_steps(settings: Config, dataset: Dataset, steps: int) -> tuple[Dataset, float]:
+    """So much of a data set that an epoch has these steps, and which share of it that is.
+
+    Args:
+        settings: The training section.
+    """
+    share = min(steps * _examples_of_a_step(settings, dataset) / len(dataset.train), 1.0)
+    return _sliver(dataset, share), share
 
 
 def _examples_of_a_step(settings: Config, dataset: Dataset) -> float:
