@@ -98,7 +98,9 @@ def at_epoch(curve: Mapping[int, float], epoch: int) -> float | None:
 
 
 def varies(parameter: Parameter) -> bool:
-    """Whether a parameter has more than one value."""
+    """Whether a parameter has more than one value, and was searched; a fitted width was not."""
+    if parameter.held:
+        return False
     if isinstance(parameter, Choice):
         return len(parameter.options) > 1
     return parameter.low < parameter.high

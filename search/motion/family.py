@@ -73,9 +73,9 @@ class FamilySearch:
 
         def suits(config: Config) -> bool:
             nonlocal redrawn
-            suited = sizing.fit(config) is not None
-            redrawn += not suited
-            return suited
+            fitted = sizing.fit(config)
+            redrawn += fitted is None
+            return fitted is not None and not self.sampler.knows(sizing.as_drawn(fitted))
 
         drawn = self.sampler.propose(self.warm + number, suits)
         return None if drawn is None else sizing.fit(drawn), redrawn

@@ -3,14 +3,27 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from typing import Any
 
+from search.motion.neighbours import neighbours
 from search.motion.randomness import key
 from search.motion.width import Width
 from search.study import STATIC_COSTS, Limits, SearchSettings
-from spaces import Config, SearchSpace, default, largest, sample, smallest
+from spaces import (
+    Config,
+    SearchSpace,
+    contains,
+    default,
+    flatten,
+    largest,
+    parameters,
+    sample,
+    smallest,
+)
 
 TOLERANCE = 0.05
 """How far a model may be from `match_parameters`, as a share of it."""
+NEAR = 5  # of them, with others near them, which takes longer
 TRIES = 256  # random configurations, before a family is said to be out of reach
 
 Measures = Mapping[str, Callable[[Config], float]]
@@ -21,7 +34,8 @@ class Sizing:
     """Holds the proposals of one family to `match_parameters`, `max_parameters` and `limits`.
 
     Where models are matched, the width is not searched: it follows from the other settings, and
-    may be any whole number from the lowest to the highest that the space has for it.
+    may be any whole number from the lowest to the highest that the space has for it. Where none of
+    these will do, one or two other whole numbers of the model move to the nearest that allow it.
 
     Args:
         space: What may vary in the family, the width included.
@@ -60,20 +74,39 @@ class Sizing:
 
     def fit(self, config: Config) -> Config | None:
         """The configuration that is trained where a sampler drew `config`; None to draw again."""
-        fitted = config if self.match is None else self._nearest(config)
+        fitted = config if self.match is None else self._matched(config)
         return fitted if fitted is not None and self.admits(fitted) else None
+
+    def _matched(self, config: Config) -> Config | None:
+        """`config` at the wanted size, its width fitted; where that cannot be, near it."""
+        fitted = self._nearest(config)
+        if fitted is not None and self._is_matched(fitted):
+            return fitted
+        for near in neighbours(self.space, config, self._width.path, self._count):
+            fitted = self._nearest(near)
+            if fitted is not None and self._is_matched(fitted):
+                return fitted
+        return None
+
+    def _is_matched(self, config: Config) -> bool:
+        count = self._count(config)
+        wanted = self.match
+        return wanted is None or (count is not None and abs(count - wanted) <= TOLERANCE * wanted)
+
+    def _count(self, config: Config) -> float | None:
+        return self.cost("parameters", config)
 
     def admits(self, config: Config) -> bool:
         """Whether a model keeps to all limits, and costs what is wanted to be known."""
         return self._fault(config) is None
 
     def as_drawn(self, config: Config) -> Config:
-        """What a sampler drew where `config` was trained."""
+        """What a sampler is told of where `config` was trained."""
         return config if self.match is None else self._width.at_default(self.drawn, config)
 
     def cost(self, name: str, config: Config) -> float | None:
         """A cost, found out once; None if the configuration has none: no model, or no stream."""
-        place = (name, json.dumps(config, sort_keys=True))
+        place = (name, self._identity(name, config))
         if place not in self._known:
             try:
                 self._known[place] = self._measures[name](config)
@@ -88,8 +121,21 @@ class Sizing:
 
     def remember(self, config: Config, costs: Mapping[str, float]) -> None:
         """Take over what was found out when the configuration was proposed."""
-        text = json.dumps(config, sort_keys=True)
-        self._known |= {(name, text): value for name, value in costs.items()}
+        self._known |= {
+            (name, self._identity(name, config)): value for name, value in costs.items()
+        }
+
+    def _identity(self, name: str, config: Config) -> str:
+        """What a cost depends on; the number of parameters on nothing but shapes."""
+        known: Mapping[str, Any] = config
+        if name == "parameters" and contains(self.space, config):
+            leaves, values = parameters(self.space, config), flatten(self.space, config)
+            known = {
+                path: values[path]
+                for path, leaf in leaves.items()
+                if leaf.kind == "shape" and not path.startswith("training/")
+            }
+        return json.dumps(known, sort_keys=True)
 
     def check(self, family: str) -> None:
         """Refuse limits that the family cannot meet, as far as some hundred draws can tell.
@@ -108,6 +154,12 @@ class Sizing:
                 return
             value = None if sized is None else self.cost(fault, sized)
             found.setdefault(fault, []).extend([] if value is None else [value])
+        near = [
+            *corners,
+            *(sample(self.drawn, Random(key(0, "reach", draw))) for draw in range(NEAR)),
+        ]
+        if self.match is not None and any(self.fit(config) for config in near):
+            return
         raise ValueError(self._out_of_reach(family, len(corners) + TRIES, found))
 
     @property
@@ -124,8 +176,7 @@ class Sizing:
             value = self.cost(name, config)
             if value is None or value > self._bounds.get(name, value):
                 return name
-            matched = self.match is None or abs(value - self.match) <= TOLERANCE * self.match
-            if name == "parameters" and not matched:
+            if name == "parameters" and not self._is_matched(config):
                 return name
         return None
 
@@ -157,7 +208,7 @@ class Sizing:
         return self._width.at(config, (low if lower_is_nearer else high) * step)
 
     def _at(self, config: Config, width: int) -> float | None:
-        return self.cost("parameters", self._width.at(config, width))
+        return self._count(self._width.at(config, width))
 
     def _out_of_reach(self, family: str, tried: int, found: Mapping[str, Sequence[float]]) -> str:
         """Why none was admitted, in words; `found` has the costs at fault, by name."""

@@ -1,7 +1,7 @@
 """The one setting that makes the models of a family wider, and its place in a space."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spaces import Choice, Config, Int, Node, OneOf, Parameter, SearchSpace
@@ -57,15 +57,15 @@ class Width:
 
 
 def _between(leaf: Parameter) -> Int:
-    """All whole numbers from the lowest to the highest value of a leaf."""
+    """All whole numbers from the lowest to the highest value of a leaf; held, as not searched."""
     if isinstance(leaf, Int):
-        return leaf
+        return replace(leaf, held=True)
     values = leaf.options if isinstance(leaf, Choice) else ()
     sizes = [each for each in values if isinstance(each, int) and not isinstance(each, bool)]
     if not sizes or len(sizes) < len(values):
         raise ValueError(f"a width must be a whole number, got {leaf.describe()}")
     start = leaf.default if isinstance(leaf.default, int) else None
-    return Int(min(sizes), max(sizes), default=start, kind=leaf.kind)
+    return Int(min(sizes), max(sizes), default=start, kind=leaf.kind, held=True)
 
 
 def _pinned(leaf: Parameter) -> Choice:

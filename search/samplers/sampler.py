@@ -46,13 +46,13 @@ class Sampler(ABC):
             None if the space seems to be exhausted: hundreds of draws gave known ones only, or
             such as do not suit.
         """
-        if number == 0 and not self._is_taken(start := default(self.space)) and suits(start):
+        if number == 0 and not self.knows(start := default(self.space)) and suits(start):
             return start
         own = OWN_DRAWS
         for draw in range(OWN_DRAWS + RANDOM_DRAWS):
             rng = self.randomness(number, draw)
             config = self._draw(rng) if draw < own else sample(self.space, rng)
-            if self._is_taken(config):
+            if self.knows(config):
                 continue
             if suits(config):
                 return config
@@ -88,7 +88,8 @@ class Sampler(ABC):
         """What a proposal's first, second, ... draw is made with."""
         return Random(key(self._seed, "proposal", self._family, number, draw))
 
-    def _is_taken(self, config: Config) -> bool:
+    def knows(self, config: Config) -> bool:
+        """Whether a configuration was told before."""
         return _text(config) in self._taken
 
     @abstractmethod

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,21 @@ def start(results: Path, mode: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-c", DRIVER, str(results), mode],
             cwd=results.parent,
-            env=os.environ | {"RAY_AUTH_MODE": "disabled"},
+            env=os.environ | {"RAY_AUTH_MODE": "disabled", "SEQTUNE_TEST": f"{results}/{mode}"},
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+
+
+def left(results: Path, mode: str) -> bool:
+    """Whether a process of a driver is there still: Ray has to find out that it was killed."""
+    mark = f"SEQTUNE_TEST={results}/{mode}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (process / "environ").read_bytes():
+                return True
+    return False
 
 
 def wait(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
@@ -84,6 +95,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         wait(copied, process, folder.parent / "new.txt")
         process.send_signal(signal.SIGKILL)
         process.wait()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while left(folder, "new") and time.monotonic() < deadline:
+            time.sleep(0.1)
         process = start(folder, "resume")
         assert process.wait(PATIENCE_SECONDS) == 0, (folder.parent / "resume.txt").read_text()
         yield folder

@@ -1,6 +1,8 @@
 """Fair sizes: every proposal meets the limits on parameters before it is trained."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -9,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.complaint import StudyError
+from search.insight.observations import evidence
 from search.motion.simulation import PowerLaw, Simulation
 from search.motion.sizing import TOLERANCE, Sizing
 from search.motion.width import Width
 from search.problem import Problem, measures, narrowed_space, width_of
+from search.results.history import read_history
+from search.store.ranges import read_ranges, write_ranges
 from search.study import SearchSettings, Study
 from spaces import Choice, Config, Float, Int, SearchSpace, contains, default, flatten, sample
 from trainers.data.dataset import Dataset
@@ -42,7 +47,10 @@ def test_what_is_counted_is_what_is_trained(name: str, dataset: Dataset) -> None
 
 @pytest.mark.parametrize("name", MODELS)
 def test_fifty_draws_of_every_family_match(name: str, dataset: Dataset) -> None:
-    """Those that can be built are of the wanted size; nothing but the width was changed."""
+    """They are of the wanted size, and few are drawn again.
+
+    Where the width alone will not do, one or two other whole numbers of the model were changed.
+    """
     target = TARGETS[dataset.name]
     limits = SearchSettings(match_parameters=target)
     family, rng = MODELS[name], Random(name)
@@ -59,11 +67,15 @@ def test_fifty_draws_of_every_family_match(name: str, dataset: Dataset) -> None:
         count = count_parameters(family, fitted, dataset.task)
         assert abs(count - target) <= TOLERANCE * target
         assert contains(made.space, fitted)
-        assert made.as_drawn(fitted) == config
+        assert contains(made.drawn, made.as_drawn(fitted))
         assert made.fit(config) == fitted
         before, after = flatten(made.space, config), flatten(made.space, fitted)
-        assert {path for path in after if after[path] != before[path]} <= {f"model/{family.width}"}
-    assert drawn <= 40 * DRAWS
+        changed = {path for path in after if after[path] != before[path]}
+        others = changed - {f"model/{family.width}"}
+        assert len(others) <= 2
+        assert all(path.startswith("model/") and isinstance(after[path], int) for path in others)
+        assert others or made.as_drawn(fitted) == config
+    assert drawn <= 1.25 * DRAWS
     model = build_model(family, fitted, dataset.task, seed=0)
     assert abs(Weights(model).count - target) <= TOLERANCE * target
 
@@ -101,9 +113,11 @@ def test_the_width_is_the_nearest_there_is(depth: int, target: int) -> None:
     nearest = min(abs(count - target) for count in counts.values())
     fitted = made.fit(config)
     if nearest > TOLERANCE * target:
-        assert fitted is None
+        assert fitted is None or abs(toy_count(fitted) - target) <= TOLERANCE * target
+        assert fitted is None or fitted["model"]["depth"] != depth
     else:
         assert fitted is not None
+        assert fitted["model"]["depth"] == depth
         assert abs(counts[fitted["model"]["width"]] - target) == nearest
 
 
@@ -185,7 +199,24 @@ def test_a_study_trains_only_what_its_limits_admit(sampler: str, limits: dict[st
         assert max(counts) <= 9_000
     begun = [event for event in simulation.log if event["event"] == "proposed"]
     redrawn = simulation.conductor.state.families["a"].redrawn
-    assert redrawn == sum(event.get("redrawn", 0) for event in begun) > 0
+    assert redrawn == sum(event.get("redrawn", 0) for event in begun)
+    assert redrawn > 0 or "match_parameters" in limits  # then the depth follows, too
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "evolution"])
+def test_no_configuration_is_trained_twice_where_several_draws_lead_to_it(sampler: str) -> None:
+    study = sized_study(sampler, match_parameters=85_000)  # only nine layers are so large
+    trials = [at.trial for at in simulate(study).conductor.state.trials if at.in_search]
+    assert {trial.config["model"]["depth"] for trial in trials} == {9}
+    assert len({str(trial.config) for trial in trials}) == len(trials) == 30
+
+
+def test_a_model_takes_the_nearest_neighbour_that_fits() -> None:
+    """Three layers of 100 and less are too small, so that there is a fourth, and not a fifth."""
+    made = toy(high=100, match=45_000)
+    fitted = made.fit({"model": {"depth": 3, "width": 50}, "head": {}})
+    assert fitted is not None
+    assert fitted["model"]["depth"] == 4
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
@@ -243,3 +274,21 @@ def test_a_study_that_cannot_be_met_is_refused_before_it_starts() -> None:
     wrong = {"match_parameters": 300_000, "max_parameters": 200_000}
     with pytest.raises(StudyError, match="`search` must have a `max_parameters` no lower than"):
         Study.from_mapping(tables | {"search": wrong})
+
+
+def test_what_is_said_of_settings_leaves_the_fitted_width_out(tmp_path: Path) -> None:
+    """Its best value at an end, or its importance, would be that of the settings it follows."""
+    simulation = simulate(sized_study("random", match_parameters=40_000))
+    lines = [{"event": "study", "format": 1, "study": "sized"}]
+    for event in simulation.log:
+        known = {"metric": "value", "maximize": False} if event["event"] == "opened" else {}
+        lines.append({**event, **known})
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    sizing = simulation.conductor.state.families["a"].sizing
+    assert sizing is not None
+    write_ranges(tmp_path, {"a": sizing.space})
+    found = evidence(read_history(tmp_path), read_ranges(tmp_path))["a"]
+    assert found.outside == 0
+    assert found.observations
+    for each in found.observations:
+        assert set(each.settings) == {"model/size", "model/depth", "training/learning_rate"}
