@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search.motion.conductor import MOST_LOSSES
+from search.motion.intake import MOST_LOSSES
 from search.store.log import read_events, whole_lines
 
 Event = Mapping[str, Any]
