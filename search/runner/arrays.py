@@ -30,10 +30,17 @@ MEMORY_SHARE: Final = 0.5
 class ArraySizes:
     """Finds out the sizes once in a study's life; a resumed study keeps them.
 
+    What is only for finalists is found out when the search is over, with their own settings and
+    while nothing is in flight. On GPUs all is found out at first, as workers hold them later.
+
     Args:
         device: Where trials are trained, in torch's words.
         slots: Workers at a time, which share the memory of this machine.
-        record: Told of the decision, as an event.
+        record: Told of each decision, as an event.
+        config_of: The configuration of the trial of that number.
+
+    Attributes:
+        sizes: By family, as far as they are known.
     """
 
     def __init__(
@@ -44,45 +51,66 @@ class ArraySizes:
         device: str,
         slots: int,
         record: Callable[[Event], None],
+        config_of: Callable[[int], Config],
     ) -> None:
+        self._config_of = config_of
+        self.sizes: dict[str, ArraySize] = {}
         self._study = study
         self._problem = problem
         self._device = device
         self._slots = slots
         self._record = record
+        self._asked = study.resources.array_size
 
-    def find(self, log: Iterable[Event]) -> dict[str, ArraySize]:
-        """By family; those of the log as they are, as long as the study asks for the same."""
-        asked = self._study.resources.array_size
-        known: dict[str, Any] = {}
+    def begin(self, log: Iterable[Event]) -> None:
+        """Take those of the log that the study still asks for; find out what the search needs."""
+        searched = None
         for event in log:
-            if event["event"] == "arrays" and event["asked"] == asked:
-                known |= event["sizes"]
-        new = [family for family in self._study.families if family not in known]
+            if event["event"] == "arrays" and event["asked"] == self._asked:
+                self._know(event["sizes"])
+            elif event["event"] == "searched":
+                searched = event
+        at_once = self._asked != AUTO or self._device == "cuda"
+        if at_once or self._most_in_search(MOST_MEMBERS) > 1:
+            self._find(dict.fromkeys(self._study.families))
+        if searched is not None:
+            self.see(searched)
+
+    def see(self, event: Event) -> None:
+        """At the end of the search, find out what its finalists lack."""
+        if event["event"] == "searched":
+            finalists = {each["family"]: each["trial"] for each in event["finalists"]}
+            self._find({family: self._config_of(trial) for family, trial in finalists.items()})
+
+    def _know(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
+        self.sizes |= {family: ArraySize(**size) for family, size in sizes.items()}
+
+    def _find(self, models: Mapping[str, Config | None]) -> None:
+        """Of families that are not known; by a configuration, or by a middle one of some draws."""
+        new = {family: config for family, config in models.items() if family not in self.sizes}
         choices = {family: choice for family, choice in self._choose(new).items() if choice}
         if choices:
-            known |= {family: asdict(self._size(choice)) for family, choice in choices.items()}
+            sizes = {family: asdict(self._size(choice)) for family, choice in choices.items()}
             reasons = {family: choice.reason for family, choice in choices.items()}
-            self._record({"event": "arrays", "asked": asked, "sizes": known, "reasons": reasons})
-        return {family: ArraySize(**size) for family, size in known.items()}
-
-    def _choose(self, families: Iterable[str]) -> Mapping[str, ArrayChoice | None]:
-        asked = self._study.resources.array_size
-        if asked != AUTO:
-            choice = (
-                ArrayChoice(int(asked), "`resources.array_size` says so") if asked > 1 else None
+            self._know(sizes)
+            self._record(
+                {"event": "arrays", "asked": self._asked, "sizes": sizes, "reasons": reasons}
             )
+
+    def _choose(self, families: Mapping[str, Config | None]) -> Mapping[str, ArrayChoice | None]:
+        if self._asked != AUTO:
+            size = int(self._asked)
+            choice = ArrayChoice(size, "`resources.array_size` says so") if size > 1 else None
             return dict.fromkeys(families, choice)
         most = max(self._most_in_search(MOST_MEMBERS), self._most_finalists())
-        models = [(family, shapes_of(self._problem, family, self._study)[1]) for family in families]
-        if most < 2 or not models:
+        if most < 2 or not families:
             return {}
         description, arrays = self._problem.dataset.to_parts()
         ask = partial(
             measure_arrays,
             description,
             self._problem.sources,
-            models,
+            [(family, config or self._middle(family)) for family, config in families.items()],
             device=self._device,
             most=most,
             cpus=self._study.resources.cpus_per_trial,
@@ -92,8 +120,11 @@ class ArraySizes:
             return on_gpu(ask, arrays, labels=self._study.resources.labels)
         return ask(arrays)
 
+    def _middle(self, family: str) -> Config:
+        return shapes_of(self._problem, family, self._study)[1]
+
     def _size(self, choice: ArrayChoice) -> ArraySize:
-        if self._study.resources.array_size != AUTO:
+        if self._asked != AUTO:
             return ArraySize(choice.size, choice.size)
         return ArraySize(
             self._most_in_search(choice.size), min(choice.size, self._most_finalists())

@@ -82,15 +82,18 @@ class Driver:
         self._store.replace_study(self._study)  # not before all is found to be right
         store_sources(self._store.directory, self._problem.sources)
         write_ranges(self._store.directory, self._problem.spaces)
-        sizes = ArraySizes(
+        arrays = ArraySizes(
             self._study,
             self._problem,
             device=self._crews.device,
             slots=self._crews.slots,
             record=self.journal.record,
-        ).find(self._log)
-        self.conductor.array_sizes = sizes
-        self._crews.arrays = any(size.search > 1 for size in sizes.values())
+            config_of=lambda number: self.conductor.state.trials[number].trial.config,
+        )
+        arrays.begin(self._log)
+        self.journal.readers.append(arrays.see)
+        self.conductor.array_sizes = arrays.sizes
+        self._crews.arrays = any(size.search > 1 for size in arrays.sizes.values())
 
     def drive(self, attend: Callable[[], None]) -> None:
         """Have all leases carried.

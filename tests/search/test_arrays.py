@@ -330,8 +330,22 @@ def _trial_of_nothing() -> Any:
 # how many
 
 
-def sizes_of(problem: Problem, study: Study, log: list[Event]) -> dict[str, ArraySize]:
-    return ArraySizes(study, problem, device="cpu", slots=1, record=log.append).find(log)
+def sizes_of(
+    problem: Problem, study: Study, log: list[Event], *, over: bool = False
+) -> dict[str, ArraySize]:
+    config = default(problem.spaces["gru"])
+    sizes = ArraySizes(
+        study,
+        problem,
+        device="cpu",
+        slots=1,
+        record=log.append,
+        config_of=lambda number: config,
+    )
+    sizes.begin(list(log))
+    if over:
+        sizes.see({"event": "searched", "finalists": [{"family": "gru", "trial": 0, "seed": 1}]})
+    return sizes.sizes
 
 
 def test_a_size_that_is_asked_for_is_taken(problem: Problem) -> None:
@@ -354,3 +368,15 @@ def test_auto_measures_once_and_leaves_shapes_to_be_tried(problem: Problem) -> N
     assert len(log) == 1
     few = study_of_gru(confirm={"top_per_family": 0})
     assert sizes_of(problem, few, []) == {}
+
+
+def test_what_only_finalists_need_is_measured_after_the_search(problem: Problem) -> None:
+    log: list[Event] = []
+    study = study_of_gru(confirm={"seeds": 5})
+    assert sizes_of(problem, study, log) == {}
+    (found,) = sizes_of(problem, study, log, over=True).values()
+    assert found.search == 1
+    assert found.finalists <= 5
+    assert len(log) == 1
+    assert sizes_of(problem, study, log) == {"gru": found}
+    assert len(log) == 1

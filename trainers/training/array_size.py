@@ -1,5 +1,6 @@
 """How many trainings of one shape pay as one array: found out by some steps of 1, 2, 4 and more."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -117,7 +118,12 @@ def _measured(trainings: Sequence[Training]) -> ArrayCost:
         torch.cuda.reset_peak_memory_stats()
     array = TrainingArray(trainings)
     kept = Kept()
-    with torch.autograd.graph.saved_tensors_hooks(kept.pack, kept.unpack):
+    with (
+        warnings.catch_warnings(),
+        torch.autograd.graph.saved_tensors_hooks(kept.pack, kept.unpack),
+    ):
+        # attention on a processor: that it goes member by member is what is being found out
+        warnings.filterwarnings("ignore", "There is a performance drop")
         array.run_epoch()
     seconds = min(_epoch_seconds(array, gpu) for _ in range(2))
     held = sum(4 * each.weights.vector.nbytes for each in trainings)
