@@ -8,7 +8,7 @@ turn about, and each must come to the same losses.
     python -m perf.executors --trials 12 60 --repeats 3
 
 The Tuner runs a function trainable, its loggers off; the data lie in the object store. Optuna
-trains one trial after the other, with as many threads as the others have trials at a time.
+trains one trial after the other, with one thread: half of what the others have on two cores.
 """
 
 import argparse
@@ -37,7 +37,11 @@ from trainers.data.dataset import Dataset
 from trainers.device import use_threads
 from trainers.training.loop import Training
 
-SIDES = {"ours": "`seqtune run`", "tune": "plain `tune.Tuner`", "optuna": "Optuna, one process"}
+SIDES = {
+    "ours": "`seqtune run`",
+    "tune": "plain `tune.Tuner`",
+    "optuna": "Optuna, one process, one thread",
+}
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -79,7 +83,7 @@ def by_optuna(work: Work) -> list[float]:
     """One process, one trial after the other."""
     import optuna  # noqa: PLC0415 - only this process needs it
 
-    use_threads(SLOTS)
+    use_threads(1)
     train = work.trainer()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=work.seed))
@@ -190,7 +194,7 @@ def text(given: Any) -> str:
 The work of the section above, with our training function on all sides and configurations drawn
 beforehand: what differs is what carries the trials. Ray Tune has a function trainable, {SLOTS}
 at a time with one thread each, no loggers, the data in the object store, a new process for each
-trial; Optuna trains one trial after the other with {SLOTS} threads, without any process to
+trial; Optuna trains one trial after the other with one thread, without any process to
 start but its own. Time is that of the whole command, from its imports on. Every trial came to
 the same loss on all sides (to a thousandth).
 

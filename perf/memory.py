@@ -172,7 +172,8 @@ def sharing(seen: Seen, small: Seen | None) -> str:
         f"and hold {seen.shared:,.0f} MB of it in proportion, one copy of {MEGABYTES} MB a "
         f"machine; of their own they have {grown:,.0f} MB more than on `ett_h1`"
     )
-    return judged(said, seen.shared <= 1.1 * MEGABYTES and grown < 0.5 * MEGABYTES)
+    once = 0.5 * MEGABYTES <= seen.shared <= 1.1 * MEGABYTES
+    return judged(said, once and grown < 0.5 * MEGABYTES)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,8 @@ def ours(trials: int, seed: int, windows: Windows, folder: Path) -> Search:
     with torch.no_grad():
         forecasts = model(inputs, torch.ones(inputs.shape[:2], dtype=torch.bool))
     best = windows.loss(forecasts.squeeze(2).numpy())
-    same_as_said(best, done.losses)
+    if abs(best - min(done.losses)) > 1e-3 * best:
+        raise RuntimeError(f"our best trial said {min(done.losses)}, its forecasts give {best}")
     return Search(done.seconds, done.losses, best, done.train_seconds)
 
 
@@ -143,18 +144,7 @@ def theirs(python: Path, trials: int, seed: int, windows: Windows, folder: Path)
     run([str(python), str(THEIR_HALF), str(folder)], folder, HOME=str(folder), PYTHONPATH="")
     answer = json.loads((folder / "answer.json").read_text("utf-8"))
     best = windows.loss(np.load(folder / "forecasts.npy"))
-    same_as_said(best, answer["losses"])
     return Search(answer["ended"] - begin, answer["losses"], best, answer["train_seconds"])
-
-
-def same_as_said(best: float, losses: list[float]) -> None:
-    """That the forecasts of the best are as good as its trial said: on the same windows.
-
-    Raises:
-        RuntimeError: They are not.
-    """
-    if abs(best - min(losses)) > 1e-3 * best:
-        raise RuntimeError(f"the best trial said {min(losses)}, and its forecasts give {best}")
 
 
 def environment(python: Path | None) -> Path:
@@ -211,6 +201,7 @@ def rows(trials: int, found: dict[str, list[Search]]) -> list[list[object]]:
             spread([search.seconds for search in searches], digits=1),
             f"{median(s.train_seconds / (SLOTS * s.seconds) for s in searches):.0%}",
             spread([search.best for search in searches], "", 4),
+            spread([min(search.losses) for search in searches], "", 4),
             spread([median(search.losses) for search in searches], "", 4),
         ]
         for side, searches in found.items()
@@ -220,7 +211,7 @@ def rows(trials: int, found: dict[str, list[Search]]) -> list[list[object]]:
 def promises(trials: int, found: dict[str, list[Search]]) -> list[str]:
     """How many times as fast, at which loss; a promise from `MOST_AT` trials on."""
     times = ratio([s.per_hour for s in found["ours"]], [s.per_hour for s in found["theirs"]])
-    loss = ratio([s.best for s in found["ours"]], [s.best for s in found["theirs"]])
+    loss = ratio([s.best for s in found["ours"]], [min(s.best, *s.losses) for s in found["theirs"]])
     said = f"{trials} trials: {times:.1f} times the trials per hour, {loss:.2f} times the loss"
     if trials < MOST_AT:
         return [f"- {said}"]
@@ -242,7 +233,8 @@ and {WIDTHS[0]} to {WIDTHS[1]} units (log-uniform); Adam, learning rate {RATES[0
 {RATES[1]:g} (log-uniform), constant; gradient norm clipped at {CLIP_NORM:g}; squared error in
 training and validation; {SLOTS} trials at a time with one CPU each, and the same torch. Time
 runs from the start of the process until the best model is there. The loss of the best is
-computed by one function of ours from either side's forecasts of all validation windows.
+computed by one function of ours from either side's forecasts of all validation windows; of the
+rival, that or what its best trial said, whichever is lower, is what ours is compared with.
 
 What differs: the rival draws at random and fits its best once more, ours are proposals of TPE
 and the best is kept from its trial; the rival draws the windows of its steps out of all train
@@ -275,7 +267,8 @@ def main() -> None:
         "trials per hour",
         "whole",
         "training",
-        "best loss",
+        "best loss, by its forecasts",
+        "as its trial said",
         "median loss",
     ]
     body = "\n\n".join([differences(python).strip(), table(headings, lines), "\n".join(said)])
