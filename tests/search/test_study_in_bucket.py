@@ -242,7 +242,7 @@ def test_nothing_is_left_on_the_machines(story: dict[str, Any]) -> None:
 def test_results_are_read_from_everywhere(story: dict[str, Any], tmp_path: Path) -> None:
     url, (_, two) = story["url"], story["machines"]
     code, said, error = two.ask("leaderboard", url, "--format", "json")
-    (row,) = json.loads(said)
+    (row,) = [row for row in json.loads(said) if row["rank"] == 1]
     assert (row["trials"], row["complete"] + row["pruned"]) == (TRIALS, TRIALS), error
     assert row["test_mean"] > 0.5
     assert row["test_low_over_examples"] < row["test_mean"]  # losses of single examples came along
