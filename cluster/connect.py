@@ -30,6 +30,7 @@ TOKEN_FILE = Path(".ray", "auth_token")  # below the home directory; Ray's own c
 logger = logging.getLogger(__name__)
 
 LOCAL = "local"  # Ray's word for a cluster of its own on this machine
+TOO_SLOW = "timed out during startup"  # as Ray says it
 PROBE_SECONDS = 5.0
 PATIENCE_SECONDS = 5.0  # workers end when they find that Ray is gone
 
@@ -220,13 +221,7 @@ def _start(address: str, code: Path, local_options: dict[str, Any]) -> None:
     """`ray.init`, quietly, with one sentence when it fails, and without Ray's signal handler."""
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address,
-            job_config=CodePath(code),
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            **local_options,
-        )
+        _init(address, code, local_options)
     except SystemExit:  # Ray's handler, when SIGTERM arrives while it starts
         signal.signal(signal.SIGTERM, handler)
         signal.raise_signal(signal.SIGTERM)
@@ -240,3 +235,22 @@ def _start(address: str, code: Path, local_options: dict[str, Any]) -> None:
         ) from error
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def _init(address: str, code: Path, local_options: dict[str, Any]) -> None:
+    """Start or join; Ray gives itself 30 s to start, which a busy machine may need twice."""
+    for last in (False, True):
+        try:
+            ray.init(
+                address,
+                job_config=CodePath(code),
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                **local_options,
+            )
+        except Exception as error:
+            if last or not local_options or TOO_SLOW not in str(error):
+                raise
+            ray.shutdown()
+        else:
+            return

@@ -7,13 +7,15 @@ import socket
 import stat
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ray._private import worker as ray_worker
 from ray.job_config import JobConfig
 
-from cluster.connect import CodePath, connect, environment, guard_token, probe
+from cluster.connect import CodePath, _start, connect, environment, guard_token, probe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,6 +83,26 @@ def test_ray_that_does_not_come_up_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_busy_machine_gets_a_second_chance(
+    failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[int] = []
+
+    def start(*_: object, **__: object) -> None:
+        called.append(1)
+        if len(called) <= failures:
+            raise RuntimeError("The current node timed out during startup. This could happen")
+
+    monkeypatch.setattr("ray.init", start)
+    if failures == 1:
+        _start("local", ROOT, {"num_cpus": 1})
+    else:
+        with pytest.raises(ConnectionError, match="did not come up on this machine"):
+            _start("local", ROOT, {"num_cpus": 1})
+    assert len(called) == 2
+
+
 def test_a_signal_while_ray_starts_goes_to_whoever_handled_it_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -97,6 +119,10 @@ def test_a_signal_while_ray_starts_goes_to_whoever_handled_it_before(
     stores = [(20.0, True), (10.0, True), (5.0, False)]
     nodes = [{"Resources": {"object_store_memory": s}, "Alive": alive} for s, alive in stores]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
+    head = SimpleNamespace(gcs_address="127.0.0.1:9")
+    monkeypatch.setattr("ray.get_runtime_context", lambda: head)
+    watching = SimpleNamespace(check=lambda: None)
+    monkeypatch.setattr("cluster.connect.watch_head", lambda _: nullcontext(watching))
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     try:
         with connect("local", code=ROOT) as session:

