@@ -174,7 +174,7 @@ class Conductor(Intake):
             trial=trial.trial,
             attempt=trial.attempt + (interrupted or from_here_before),
             from_epoch=trial.epoch,
-            to_epoch=trial.to_epoch if interrupted and trial.attempt else self._next_stop(trial),
+            to_epoch=self._next_stop(trial, goes_on=interrupted and trial.attempt > 0),
             test=not trial.in_search and not trial.tested,
             alone=trial.alone,
             array=number if array is None and begins_one else array,
@@ -203,7 +203,9 @@ class Conductor(Intake):
             return None
         return state.trials[number]
 
-    def _next_stop(self, trial: TrialProgress) -> int:
+    def _next_stop(self, trial: TrialProgress, *, goes_on: bool) -> int:
+        if goes_on:  # a study may be shorter than it was
+            return min(trial.to_epoch, max(self._study.budget.epochs, trial.epoch))
         if not trial.in_search:
             return self._study.budget.epochs
         scheduler = self.state.families[trial.trial.family].scheduler

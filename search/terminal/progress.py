@@ -226,7 +226,11 @@ def _cells(summary: StudySummary, family: str) -> list[str]:
 def _notes(summary: StudySummary) -> list[str]:
     causes = [trial.cause for trial in summary.trials.values() if trial.state in USELESS]
     failure = [f"The last failure: {causes[-1]}"] if causes else []
-    return [*failure, *health_notes(summary)]
+    states = (State(trial.state) for trial in summary.trials.values())
+    others = Counter(state for state in states if state.final and state not in FATES)
+    told = ", ".join(f"{often} {state}" for state, often in others.items())
+    besides = [f"Besides these trials: {told}."] if told else []
+    return [*besides, *failure, *health_notes(summary)]
 
 
 def _best(summary: StudySummary, trials: Iterable[TrialSummary]) -> TrialSummary | None:

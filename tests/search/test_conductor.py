@@ -201,3 +201,40 @@ def test_the_cost_of_a_trial_is_small_and_flat(new_stage, new_study):
     assert len(stage.conductor.state.trials) == 10_000
     assert sum(costs) / len(costs) < 0.001
     assert sum(costs[-3000:]) < 4 * sum(costs[:3000])
+
+
+@pytest.mark.parametrize(("epochs", "stop"), [(20, 9), (4, 4), (1, 2)])
+def test_a_trial_goes_on_no_further_than_its_study_does_today(new_stage, new_study, epochs, stop):
+    plain = {"sampler": "random", "scheduler": "none"}
+    first = new_stage(new_study(search=plain))
+    first.train(first.lease(), to_epoch=2)
+    budget = {"trials_per_family": 3, "epochs": epochs}
+    again = new_stage(new_study(search=plain, budget=budget), log=first.log).lease()
+    assert (again.from_epoch, again.to_epoch) == (2, stop)
+
+
+def test_what_a_share_was_too_small_for_goes_on_alone_and_so_does_its_finalist(
+    new_stage, new_study
+):
+    asked = new_study(
+        budget={"trials_per_family": 1, "epochs": 9},
+        search={"sampler": "random", "scheduler": "none"},
+        confirm={"top_per_family": 1, "seeds": 1},
+    )
+    stage = new_stage(asked)
+    lease = stage.lease()
+    stage.train(lease, to_epoch=2)
+    stage.now += 5
+    stage.conductor.end(lease, Outcome.crowded("out of memory"))
+    assert stage.trial(0).device_seconds == 7  # the whole time of the lease
+    assert not stage.trial(0).losses
+    again = new_stage(asked, log=stage.log)  # also after the driver has ended
+    alone = again.lease()
+    assert (alone.alone, alone.attempt, alone.from_epoch) == (True, 2, 2)
+    again.finish(alone)
+    finalist = again.lease()
+    assert finalist.trial.finalist_of == 0
+    assert finalist.alone
+    again.conductor.end(finalist, Outcome.infeasible("out of memory: all of it"))
+    assert again.trial(1).state == State.infeasible
+    assert again.trial(1).cause == "out of memory: all of it"

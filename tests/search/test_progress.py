@@ -166,3 +166,19 @@ def test_fates_are_counted_family_by_family() -> None:
         ["gru", "0.375", "30 s", "0", "1", "1", "0", "0", "3"],
         ["tcn", "0.25", "10 s", "0", "0", "0", "1", "0", "3"],
     ]
+
+
+def test_fates_without_a_column_are_told_below() -> None:
+    summary = StudySummary("song")
+    events = [opened(), *trial_events(0, "gru", 0.5, state="infeasible")]
+    for event in [*events, *trial_events(1, "tcn", 0.5, state="stopped")]:
+        summary.add(event)
+    assert "Besides these trials: 1 infeasible, 1 stopped." in progress_block(summary, "").notes
+
+
+def test_an_extended_study_is_shown_as_it_is_now() -> None:
+    progress, _ = plain(Clock())
+    budget = {"trials_per_family": 5, "epochs": 3}
+    more = {"budget": budget, "families": ["gru", "tcn", "rnn"], "confirm": {"seeds": 2}}
+    progress.see(opened() | more)
+    assert "trial 0 of 15" in progress.line()
