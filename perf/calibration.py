@@ -8,17 +8,15 @@ examples; all else is the code of real studies (see `search/insight/calibration.
 
 import argparse
 import os
+import resource
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from search.insight.calibration import KINDS, Judged, Kind, Rates, judge
 
 PARTS = 50
-MEMORY = Path("/dev/shm")  # noqa: S108 - a new folder in it, for speed alone
 HEADINGS = (
     "kind",
     "studies",
@@ -33,9 +31,8 @@ HEADINGS = (
 
 
 def judge_all(kind: Kind, seeds: Sequence[int]) -> list[Judged]:
-    """One study after another, in a folder that is then gone; in memory, where that has one."""
-    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        return [judge(kind, seed, Path(folder)) for seed in seeds]
+    """One study after another."""
+    return [judge(kind, seed) for seed in seeds]
 
 
 def row(kind: Kind, rates: Rates) -> str:
@@ -64,8 +61,10 @@ def main() -> None:
             judged = pool.map(partial(judge_all, KINDS[name]), parts)
             together = [each for part in judged for each in part]
             print(row(KINDS[name], Rates.of(KINDS[name], together)), flush=True)
-    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(f"\n{time.monotonic() - start:.0f} s in {options.processes} processes; load {load}")
+    wall, load = time.monotonic() - start, " ".join(f"{value:.1f}" for value in os.getloadavg())
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"\n{wall:.0f} s in {options.processes} processes; load {load}")
+    print(f"{usage.ru_utime + usage.ru_stime:.0f} processor seconds")
 
 
 if __name__ == "__main__":

@@ -147,6 +147,8 @@ class SearchSettings(Table):
     """The most parameters that a model may have; proposals above are drawn again."""
     objectives: tuple[str, ...] | None = Field(default=None, strict=False)
     """Several things to make better at once: the metric, and costs such as `parameters`."""
+    starting_points: int = Field(default=3, ge=0, le=5)
+    """How many proposals of each family come first from the table of starting points; 0: none."""
     warm_start: str | None = None
     """The folder of an earlier study on the same benchmark, from whose trials samplers learn."""
 

@@ -1,6 +1,6 @@
 """The language of what may vary: leaves, tree, one walk, and the moves made of it."""
 
-from spaces.moves import crossover, default, largest, mutate, sample, smallest
+from spaces.moves import crossover, default, largest, mutate, project, sample, smallest
 from spaces.narrowing import narrow, searched
 from spaces.parameters import Choice, Float, Int, Parameter, Value
 from spaces.serialization import from_json, to_json
@@ -43,6 +43,7 @@ __all__ = [
     "mutate",
     "narrow",
     "parameters",
+    "project",
     "sample",
     "searched",
     "shape",

@@ -1,9 +1,10 @@
 """Ways through a search space: each is a walk with a choice of its own."""
 
+from collections.abc import Mapping
 from random import Random
 from typing import cast
 
-from spaces.parameters import Choice, Parameter, Value, is_number
+from spaces.parameters import Choice, Int, Parameter, Value, is_number
 from spaces.space import Config, SearchSpace, build, flatten
 
 
@@ -82,10 +83,47 @@ def crossover(space: SearchSpace, mother: Config, father: Config, rng: Random) -
     return cast(Config, build(space, choose))
 
 
+def project(space: SearchSpace, values: Mapping[str, Value]) -> Config:
+    """The configuration of `space` nearest to values that may be of another space.
+
+    A number out of range becomes the nearer end; what is unknown or not to be had becomes the
+    default, and so does everything inside a branch that is not theirs.
+
+    Args:
+        values: By path, as `flatten` gives them.
+    """
+    parent = _Parent(values)
+
+    def choose(path: str, parameter: Parameter) -> Value:
+        known = parent.value(path)
+        value = cast(Value, parameter.default) if known is None else _nearest(parameter, known)
+        if known is not None:
+            parent.went(path, value)
+        return value
+
+    return cast(Config, build(space, choose))
+
+
+def _nearest(parameter: Parameter, value: Value) -> Value:
+    """`value`, or what comes closest to it among those that the parameter has."""
+    if parameter.contains(value):
+        return value
+    if isinstance(parameter, Choice):
+        numbers = [option for option in parameter.options if is_number(option)]
+    else:
+        numbers = [parameter.low, parameter.high]
+    if not is_number(value) or not numbers:
+        return cast(Value, parameter.default)
+    if isinstance(parameter, Choice):
+        return min(numbers, key=lambda option: abs(cast(float, option) - cast(float, value)))
+    inside = min(max(cast(float, value), parameter.low), parameter.high)
+    return round(inside) if isinstance(parameter, Int) else inside
+
+
 class _Parent:
     """The values of a configuration, as far as a walk still runs along its branches."""
 
-    def __init__(self, values: dict[str, Value]) -> None:
+    def __init__(self, values: Mapping[str, Value]) -> None:
         self._values = values
         self._left: list[str] = []
 

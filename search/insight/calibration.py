@@ -5,10 +5,9 @@ of real studies. Only training is replaced by a formula, and the clock by a virt
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from random import Random
 from statistics import fmean
 from typing import Self
@@ -22,8 +21,7 @@ from search.results.standing import standings
 from search.results.statistics import Interval
 from search.results.summary import StudySummary
 from search.results.verdict import Verdict
-from search.store.example_losses import write_losses
-from search.store.store import checkpoint_path
+from search.store.example_losses import DTYPE, usable_losses
 from search.study import Study
 from search.trial import Trial
 
@@ -194,27 +192,36 @@ class Judged:
     share_error: float
 
 
-def judge(kind: Kind, seed: int, folder: Path) -> Judged:
-    """Search, confirm and judge one study.
+class Examined(StudySummary):
+    """A study whose finalists' losses need no files, rounded as files have them."""
 
-    Args:
-        folder: Where the losses on single test examples are kept meanwhile.
-    """
+    def __init__(self, name: str, losses: Callable[[int], np.ndarray]) -> None:
+        super().__init__(name)
+        self._losses = losses
+
+    def example_losses(self, trial: int, loss: float) -> np.ndarray | None:
+        """What a finalist lost on every test example."""
+        return usable_losses(self._losses(trial).astype(DTYPE), loss)
+
+
+def judge(kind: Kind, seed: int) -> Judged:
+    """Search, confirm and judge one study."""
     families = kind.families(seed)
-    summary = StudySummary(kind.name, directory=folder)
+
+    def losses(number: int) -> np.ndarray:
+        trial = simulation.conductor.state.trials[number].trial
+        return families[trial.family].losses(trial)
+
+    summary = Examined(kind.name, losses)
     simulation = Simulation(
         kind.study(seed),
         families,
         slots=SLOTS,
         record=lambda event: _note(summary, event),
-        example_losses=lambda number, _: _losses(simulation, families, number),
+        example_losses=lambda number, _: losses(number),
     )
     simulation.run()
     trials = [progress.trial for progress in simulation.conductor.state.trials]
-    for trial in trials:
-        if trial.finalist_of is not None:
-            losses = _losses(simulation, families, trial.number)
-            write_losses(checkpoint_path(folder, trial.number), losses)
     places = standings(summary)
     verdict = Verdict.over(summary, places)
     chosen = {place.family: trials[place.best.trial] for place in places if place.best}
@@ -268,11 +275,6 @@ class Rates:
             over_examples=fmean(hit for each in judged for hit in each.over_examples),
             share_error=max(each.share_error for each in judged),
         )
-
-
-def _losses(simulation: Simulation, families: Mapping[str, Examinee], number: int) -> np.ndarray:
-    trial = simulation.conductor.state.trials[number].trial
-    return families[trial.family].losses(trial)
 
 
 def _note(summary: StudySummary, event: Event) -> None:

@@ -7,14 +7,14 @@ from search.motion import events
 from search.motion.confirm import confirming_run, first_finalists
 from search.motion.copying import replacements
 from search.motion.events import Event
-from search.motion.family import FamilySearch
+from search.motion.family import FamilySearch, Proposal
 from search.motion.intake import OUT_OF_TIME, PASSED_OVER, STOPPED, Intake
 from search.motion.mates import (
     ArraySize,
     alike,
-    in_this_shape,
     interrupted_alike,
     is_new,
+    mate,
     other_seeds,
 )
 from search.motion.progress import TrialProgress
@@ -252,16 +252,17 @@ class Conductor(Intake):
             like: Whose shape it must have; where it cannot, there is none, and nothing retires.
         """
         proposal = family.proposals
-        config, redrawn = (None, 0) if family.hopeless else family.propose(proposal)
+        made = Proposal(None) if family.hopeless else family.propose(proposal)
         if like is not None:
-            config = config and in_this_shape(self.state, config, like, self._study.seed)
-            if config is None:
+            made = mate(self.state, made, like, self._study.seed)
+            if made.config is None:
                 return None
-        if config is None:
-            self._emit(events.retired(family.name, family.why_no_more(redrawn)))
+        if made.config is None:
+            self._emit(events.retired(family.name, family.why_no_more(made.redrawn)))
             return None
-        trial = Trial(len(self.state.trials), family.name, config, self._study.seed)
-        self._emit(events.proposed(trial, proposal, redrawn, family.costs(config)))
+        trial = Trial(len(self.state.trials), family.name, made.config, self._study.seed)
+        costs = family.costs(made.config)
+        self._emit(events.proposed(trial, proposal, made.redrawn, costs, made.origin))
         return trial.number
 
     def _go_on_racing(self) -> None:

@@ -36,12 +36,14 @@ def proposed(
     proposal: int | None,
     redrawn: int = 0,
     costs: Mapping[str, float] | None = None,
+    origin: str = "",
 ) -> Event:
     """A trial begins: the family's proposal of that number; without one, a finalist or a copy.
 
     Args:
         redrawn: Proposals that the limits did not admit, before this one.
         costs: What is known of the model before it is trained.
+        origin: Whence its configuration is, see `Proposal`.
     """
     return {
         "event": "proposed",
@@ -54,6 +56,7 @@ def proposed(
         "seed": trial.seed,
         "finalist_of": trial.finalist_of,
         **({"earlier": trial.earlier} if trial.earlier else {}),
+        **({"origin": origin} if origin else {}),
         **({"redrawn": redrawn} if redrawn else {}),
         **({"costs": dict(costs)} if costs else {}),
     }
@@ -191,6 +194,8 @@ def _digest(space: SearchSpace) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):  # most are; asking for a Mapping is slow
+        return value
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

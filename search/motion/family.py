@@ -1,6 +1,7 @@
 """The search of one family: its own sampler and scheduler, so that no other family sways it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from search.motion.scheduler import Scheduler
@@ -9,11 +10,28 @@ from search.motion.sizing import Sizing
 from search.samplers import SAMPLERS, Sampler
 from search.study import COSTS, Study
 from search.trial import State
-from spaces import Config, SearchSpace, contains, did_you_mean
+from spaces import Config, SearchSpace, Value, contains, default, did_you_mean, project
 
 Kind = TypeVar("Kind")
 
+STARTING_POINT = "starting point"
 FAILURES_TOLERATED = 10  # in a family of which no trial ever got to a rung
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a family proposes.
+
+    Args:
+        config: None where the sampler knows no other, or the limits admit none.
+        redrawn: How many were drawn in vain, because the limits did not admit them.
+        origin: Whence it is: `starting point 1`, `default` or `sampler`; and why no starting point
+            where there would be one.
+    """
+
+    config: Config | None
+    redrawn: int = 0
+    origin: str = ""
 
 
 class FamilySearch:
@@ -48,6 +66,8 @@ class FamilySearch:
         """Why the family proposes no more, if it does not."""
         self.warm = 0
         """Trials of an earlier study that the sampler was told of, before all proposals."""
+        self.starts: Sequence[Mapping[str, Value]] = ()
+        """Points of the table of starting points, which are proposed first."""
         self.redrawn = 0
         """Proposals that were drawn again, in all, because the limits did not admit them."""
 
@@ -61,24 +81,41 @@ class FamilySearch:
         """Whether to propose on; a family that only failed first waits for what is in flight."""
         return self.retired is None and not (self.hopeless and self.in_flight)
 
-    def propose(self, number: int) -> tuple[Config | None, int]:
-        """The configuration to train as proposal `number`, and how many were drawn in vain.
+    def propose(self, number: int) -> Proposal:
+        """The configuration to train as proposal `number`.
 
-        There is none where the sampler knows no other, or the limits admit none.
+        The first are the starting points, brought into today's space, unless an earlier study was
+        learnt from. Where limits do not admit one, or another came to be the same in this space,
+        the sampler proposes.
         """
-        sizing = self.sizing
-        if sizing is None:
-            return self.sampler.propose(self.warm + number), 0
         redrawn = 0
 
         def suits(config: Config) -> bool:
             nonlocal redrawn
-            fitted = sizing.fit(config)
+            if self.sizing is None:
+                return True
+            fitted = self.sizing.fit(config)
             redrawn += fitted is None
-            return fitted is not None and not self.sampler.knows(sizing.as_drawn(fitted))
+            return fitted is not None and not self.sampler.knows(self.sizing.as_drawn(fitted))
 
-        drawn = self.sampler.propose(self.warm + number, suits)
-        return None if drawn is None else sizing.fit(drawn), redrawn
+        sampler, skipped = self.sampler, ""
+        if number < len(self.starts) and not self.warm:
+            start = project(sampler.space, self.starts[number])
+            name = f"{STARTING_POINT} {number + 1}"
+            if sampler.knows(start):
+                skipped = f", as {name} is known in this space"
+            elif suits(start):
+                return Proposal(self._sized(start), 0, name)
+            else:
+                skipped = f", as {name} does not meet the limits"
+        drawn = sampler.propose(self.warm + number, suits)
+        first = self.warm + number == 0 and drawn == default(sampler.space)
+        origin = ("default" if first else "sampler") + skipped
+        return Proposal(None if drawn is None else self._sized(drawn), redrawn, origin)
+
+    def _sized(self, drawn: Config) -> Config | None:
+        """What is trained where a configuration was drawn."""
+        return drawn if self.sizing is None else self.sizing.fit(drawn)
 
     def why_no_more(self, redrawn: int) -> str:
         """Why nothing was proposed, after so many draws that the limits did not admit."""

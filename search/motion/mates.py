@@ -2,15 +2,17 @@
 
 They are of its family and of its shape: the same values of all parameters whose kind is "shape".
 Interrupted ones come first. With a new trial go other new ones, whose scalar parameters are those
-of the sampler's next proposals and whose shape is that of the array; with one that the scheduler
-promotes go others that it promotes, as long as the next is of this shape. So a shape gets no new
-trials for having been promoted. With a finalist go the other seeds of its configuration.
+of the sampler's next proposals and whose shape is that of the array; only starting points keep
+their own shape. With one that the scheduler promotes go others that it promotes, as long as the
+next is of this shape. So a shape gets no new trials for having been promoted. With a finalist go
+the other seeds of its configuration.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
+from search.motion.family import STARTING_POINT, Proposal
 from search.motion.progress import TrialProgress
 from search.motion.randomness import key
 from search.motion.state import StudyState
@@ -64,6 +66,20 @@ def alike(state: StudyState, lease: Lease, number: int) -> bool:
         return shape(space, one.config) == shape(space, other.config)
     except ValueError:  # the study's ranges are others today
         return False
+
+
+def mate(state: StudyState, made: Proposal, lease: Lease, seed: int) -> Proposal:
+    """A proposal in the shape of a lease's trial; without a configuration where that cannot be.
+
+    A starting point keeps the shape that it is good in, and waits for its turn.
+    """
+    config = made.config and in_this_shape(state, made.config, lease, seed)
+    if config is None or config == made.config:
+        return replace(made, config=config)
+    if made.origin.startswith(STARTING_POINT):
+        return replace(made, config=None)
+    origin = f"{made.origin}, in the shape of trial {lease.trial.number}"
+    return replace(made, config=config, origin=origin)
 
 
 def in_this_shape(state: StudyState, proposed: Config, lease: Lease, seed: int) -> Config | None:

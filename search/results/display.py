@@ -67,11 +67,11 @@ def trial_block(summary: StudySummary) -> Block:
     trials = best_first(summary)
     copies = any(trial.copied_from is not None for trial in trials)
     headings[4:4] = ["copied from"] if copies else []
-    headings += ["epoch", "epochs", "parameters", "training", "pareto", "cause", "notes"]
+    headings += ["epoch", "epochs", "parameters", "training", "pareto", "origin", "cause", "notes"]
     return Block(
         title=title(summary),
         headings=headings,
-        words=frozenset({"family", "state", "pareto", "cause", "notes"}),
+        words=frozenset({"family", "state", "pareto", "origin", "cause", "notes"}),
         cells=[_trial_cells(trial, on.get(trial.trial, ""), copies=copies) for trial in trials],
     )
 
@@ -144,6 +144,7 @@ def _trial_cells(trial: TrialSummary, front: str, *, copies: bool) -> list[str]:
         count(trial.parameters),
         seconds(trial.train_seconds),
         front,
+        trial.origin or "",
         (trial.cause or "").partition("\n")[0],
         "; ".join(trial.notes),
     ]

@@ -25,9 +25,11 @@ number is given, test `examples`: `difference`, `low`, `high` (95 %), `p_value`,
 By trial, a row is about one trial, finalists included, with a `config.*` column for each setting.
 `train_seconds` counts epochs that were trained again after an interruption. `pareto` is `study`
 where no complete trial is better in all objectives (in the metric and in `parameters`, where the
-study has one objective), `family` where none of the same family is. `latency_ms`, `state_bytes` and
-`peak_memory_bytes` are known where they were limited or objectives; the first two of every finalist
-that streams: milliseconds of a step of one sequence on one core, and what is carried between steps.
+study has one objective), `family` where none of the same family is. `origin` says whence the
+configuration of a search trial is: a `starting point` of the table, the `default`, or the
+`sampler`. `latency_ms`, `state_bytes` and `peak_memory_bytes` are known where they were limited or
+objectives; the first two of every finalist that streams: milliseconds of a step of one sequence on
+one core, and what is carried between steps.
 Under population-based training, `copied_from` is the trial whose weights a copy began with, those
 of `copied_at_epoch`; `config.training` is what it, or the run that confirms it, ended with.
 """
@@ -120,6 +122,7 @@ TRIAL_COLUMNS: dict[str, type] = {
     "train_seconds": float,
     "cause": str,
     "notes": str,
+    "origin": str,
     "pareto": str,
     "latency_ms": float,
     "state_bytes": int,
@@ -297,6 +300,7 @@ def _trial_row(summary: StudySummary, trial: TrialSummary, front: str | None) ->
         "train_seconds": trial.train_seconds,
         "cause": trial.cause,
         "notes": "; ".join(trial.notes) or None,
+        "origin": trial.origin,
         "pareto": front,
         **{name: costs.get(name) for name in ("latency_ms", "state_bytes", "peak_memory_bytes")},
         "copied_from": trial.copied_from,

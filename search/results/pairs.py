@@ -57,7 +57,7 @@ def pair_verdicts(tested: Sequence[Standing], planned: Sequence[Look] = ()) -> l
     """
     losses = {place.family: place.losses for place in tested}
     differences = pair_differences(losses)
-    corrected = sequential_p_values(losses, planned)
+    corrected = sequential_p_values(losses, planned, differences)
     found = []
     for pair, difference in differences.items():
         interval, probability = difference.interval, difference.probability

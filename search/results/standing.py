@@ -11,8 +11,6 @@ import numpy as np
 
 from search.results.statistics import Interval, Losses, example_interval, mean_interval, tie_groups
 from search.results.summary import Baseline, StudySummary, TrialSummary
-from search.store.example_losses import read_losses
-from search.store.store import checkpoint_path
 from search.trial import State
 
 
@@ -136,9 +134,7 @@ def _test_loss(summary: StudySummary, run: TrialSummary) -> float | np.ndarray:
     """A finalist's loss on the test split; the examples' own where they are kept."""
     assert run.test is not None
     loss = summary.loss(run.test)
-    if summary.directory is None:
-        return loss
-    examples = read_losses(checkpoint_path(summary.directory, run.trial), loss)
+    examples = summary.example_losses(run.trial, loss)
     return loss if examples is None else examples
 
 

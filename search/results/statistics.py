@@ -83,7 +83,7 @@ def example_interval(losses: Losses) -> Interval | None:
     single examples are not known.
     """
     table = _table(losses, sorted(losses))
-    return _wider_interval(table) if min(table.shape) > 1 else None
+    return _wider_interval(_estimates(table)) if min(table.shape) > 1 else None
 
 
 def paired_difference(first: Losses, second: Losses) -> Difference | None:
@@ -106,14 +106,15 @@ def paired_difference(first: Losses, second: Losses) -> Difference | None:
     if ours.shape != theirs.shape:
         ours, theirs = ours.mean(axis=1, keepdims=True), theirs.mean(axis=1, keepdims=True)
     data = theirs - ours
-    p_value = max(_p_value(found) for found in _estimates(data))
-    means = data.mean(axis=1)
+    examples = data.shape[1]
+    found = _estimates(data)
+    p_value = max(map(_p_value, found))
     return Difference(
         seeds=len(seeds),
-        examples=data.shape[1],
-        interval=_wider_interval(data) if data.shape[1] > 1 else mean_interval(means.tolist()),
+        examples=examples,
+        interval=_wider_interval(found) if examples > 1 else mean_interval(data[:, 0].tolist()),
         p_value=p_value,
-        probability=1 - p_value / 2 if means.mean() > 0 else p_value / 2,
+        probability=1 - p_value / 2 if found[0].mean > 0 else p_value / 2,
     )
 
 
@@ -169,7 +170,9 @@ def corrected_p_values(
 
 
 def sequential_p_values(
-    losses: Mapping[str, Losses], planned: Sequence[Look] = ()
+    losses: Mapping[str, Losses],
+    planned: Sequence[Look] = (),
+    differences: Mapping[Pair, Difference] | None = None,
 ) -> dict[Pair, float]:
     """The adjusted p-value of every pair; after a race, corrected for its many looks, too.
 
@@ -179,9 +182,11 @@ def sequential_p_values(
 
     Args:
         planned: The looks of a race; none where all seeds were planned beforehand.
+        differences: The `pair_differences` of these losses, where they are known already.
     """
     if not planned:
-        return corrected_p_values(losses, pair_differences(losses))
+        known = pair_differences(losses) if differences is None else differences
+        return corrected_p_values(losses, known)
     adjusted = dict.fromkeys(combinations(losses, 2), 1.0)
     for look in planned:
         there = {
@@ -204,7 +209,7 @@ def open_families(losses: Mapping[str, Losses], planned: Sequence[Look]) -> list
 def told_apart(losses: Mapping[str, Losses], planned: Sequence[Look] = ()) -> set[Pair]:
     """The pairs (better, worse) of which it may be said that one beats the other."""
     differences = pair_differences(losses)
-    adjusted = sequential_p_values(losses, planned)
+    adjusted = sequential_p_values(losses, planned, differences)
     return {
         pair if found.interval.mean > 0 else (pair[1], pair[0])
         for pair, found in differences.items()
@@ -257,8 +262,7 @@ def _estimates(table: np.ndarray) -> list[Estimate]:
     return [over_seeds, Estimate.of(table)] if table.shape[1] > 1 else [over_seeds]
 
 
-def _wider_interval(table: np.ndarray) -> Interval:
-    found = _estimates(table)
+def _wider_interval(found: Sequence[Estimate]) -> Interval:
     mean = found[0].mean
     tail = (1 + CONFIDENCE) / 2
     half = max(float(stdtrit(each.freedom, tail)) * each.error for each in found)

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from search.results.looks import Look, looks
+from search.store.example_losses import read_losses
+from search.store.store import checkpoint_path
 from search.trial import State
 
 Event = dict[str, Any]
@@ -30,6 +34,7 @@ class TrialSummary:
         copied_from: The trial whose weights it began with; None for one that began from scratch.
         copied_at: The epoch that those were of; 0 likewise.
         redrawn: Proposals that the study's limits did not admit, before this one.
+        origin: Whence its configuration is, in words; None for a finalist, and in older logs.
         costs: As JSON, what was known of the model before it was trained.
         reported: Attempt and epoch of the newest report; what is older is a duplicate.
         leased: Attempt and epoch of the newest lease, likewise.
@@ -54,6 +59,7 @@ class TrialSummary:
     copied_from: int | None = None
     copied_at: int = 0
     redrawn: int = 0
+    origin: str | None = None
     reported: tuple[int, int] = (-1, -1)
     leased: tuple[int, int] = (-1, -1)
 
@@ -131,6 +137,16 @@ class StudySummary:
         """What to know of the way this study was searched, in words."""
         return [AHEAD] if self.sampler == "gp" else []
 
+    def example_losses(self, trial: int, loss: float) -> np.ndarray | None:
+        """What a finalist lost on every test example; None where that is not kept, or of no use.
+
+        Args:
+            loss: Its loss on the test split.
+        """
+        if self.directory is None:
+            return None
+        return read_losses(checkpoint_path(self.directory, trial), loss)
+
     def loss(self, value: float) -> float:
         """The number to minimise."""
         return -value if self.maximize else value
@@ -197,12 +213,13 @@ def _proposed(summary: StudySummary, event: Event) -> None:
             config=json.dumps(event["config"]),
             seed=event["seed"],
             finalist_of=event["finalist_of"],
-            costs=json.dumps(event.get("costs", {})),
-            earlier=json.dumps(event.get("earlier", [])),
+            costs=json.dumps(event["costs"]) if "costs" in event else "{}",
+            earlier=json.dumps(event["earlier"]) if "earlier" in event else "[]",
             copied_from=copied_from,
             copied_at=copied_at,
             epochs=copied_at,
             redrawn=event.get("redrawn", 0),
+            origin=event.get("origin"),
         ),
     )
 

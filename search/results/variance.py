@@ -41,14 +41,17 @@ class Estimate:
             readers are our seeds and cases our examples.
         """
         seeds, examples = losses.shape
-        mean = float(losses.mean())
-        of_seeds, of_examples = losses.mean(axis=1), losses.mean(axis=0)
-        between_seeds = examples * float(of_seeds.var(ddof=1))
+        of_seeds = losses.sum(axis=1) / examples
+        mean = float(of_seeds.sum()) / seeds
+        by_seed = of_seeds - mean
+        between_seeds = examples * float(by_seed @ by_seed) / (seeds - 1)
         excess = 0.0
         if examples > 1:
-            rest = losses - of_seeds[:, None] - of_examples[None, :] + mean
-            residual = float((rest**2).sum()) / ((seeds - 1) * (examples - 1))
-            excess = max(seeds * float(of_examples.var(ddof=1)) - residual, 0.0)
+            by_example = losses.sum(axis=0) / seeds - mean
+            rest = losses - of_seeds[:, None] - by_example
+            residual = float(np.vdot(rest, rest)) / ((seeds - 1) * (examples - 1))
+            excess = seeds * float(by_example @ by_example) / (examples - 1) - residual
+            excess = max(excess, 0.0)
         total = between_seeds + excess
         if total == 0:
             return cls(mean, 0.0, math.inf)

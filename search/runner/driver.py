@@ -8,6 +8,7 @@ from search.extension import Extension
 from search.motion.conductor import Conductor
 from search.motion.confirm import check_same_length
 from search.motion.events import Event
+from search.motion.starting_points import offer
 from search.problem import Problem
 from search.runner.arrays import ArraySizes
 from search.runner.crews import Crews
@@ -64,6 +65,8 @@ class Driver:
             ),
             sizings=problem.sizings,
         )
+        points = study.search.starting_points
+        offer(self.conductor.state.families, problem.task.name, points)
         self.conductor.learn_from(earlier_trials(study, problem, self._log))
         self.conductor.replay(self._log)
 

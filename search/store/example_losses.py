@@ -28,19 +28,25 @@ def write_losses(checkpoint: Path, losses: np.ndarray) -> None:
 
 
 def read_losses(checkpoint: Path, mean: float) -> np.ndarray | None:
-    """The (examples,) losses beside a checkpoint; None without them.
-
-    They are of no use, and None, where their mean is not the loss of the split: a metric such as
-    macro F1 is no mean of examples.
+    """The (examples,) losses beside a checkpoint; None without them, or where they are of no use.
 
     Args:
         mean: The loss of the split.
     """
     try:
         with present(losses_path(checkpoint)).open("rb") as file:
-            losses = np.load(file, allow_pickle=False).astype(float)
+            losses = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError):  # none (another disk), or damaged
         return None
+    return usable_losses(losses, mean)
+
+
+def usable_losses(stored: np.ndarray, mean: float) -> np.ndarray | None:
+    """Losses as they were stored, or None where their mean is not the loss of the split.
+
+    A metric such as macro F1 is no mean of examples.
+    """
+    losses = stored.astype(float)
     if losses.ndim != 1 or not np.isfinite(losses).all():
         return None
     size = float(np.abs(losses).mean())

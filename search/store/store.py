@@ -270,7 +270,7 @@ def study_folders(directory: str | Path) -> list[Path]:
 
 def checkpoint_path(directory: str | Path, trial: int) -> Path:
     """Where the checkpoint of a trial lies, for readers."""
-    return Path(directory) / CHECKPOINTS / f"{trial:05d}"
+    return Path(directory, CHECKPOINTS, f"{trial:05d}")
 
 
 def _header() -> dict[str, Any]:

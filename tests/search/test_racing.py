@@ -1,7 +1,6 @@
 """More seeds where the ranking is open, and a correction for looking often."""
 
 import math
-from pathlib import Path
 
 import pytest
 from scipy.stats import norm
@@ -176,19 +175,19 @@ def test_what_a_race_needs(confirm, message):
         make_study(**confirm)
 
 
-def rates(name, count, folder: Path) -> Rates:
+def rates(name, count) -> Rates:
     kind = KINDS[name]
-    judged: list[Judged] = [judge(kind, seed, folder) for seed in range(count)]
+    judged: list[Judged] = [judge(kind, seed) for seed in range(count)]
     return Rates.of(kind, judged)
 
 
 @pytest.mark.slow
-def test_looking_often_makes_no_false_winners(tmp_path):
+def test_looking_often_makes_no_false_winners():
     """Claims come in 5 % of studies at most: more than 7 of 40 in 1 of 1,000 at most."""
-    found = rates("equal, racing", 40, tmp_path)
+    found = rates("equal, racing", 40)
     assert found.false * 40 <= 7
     assert found.over_seeds >= 0.9
 
 
-def test_a_race_names_the_leader_more_often(tmp_path):
-    assert rates("leader, racing", 15, tmp_path).named == 1
+def test_a_race_names_the_leader_more_often():
+    assert rates("leader, racing", 15).named == 1

@@ -27,6 +27,7 @@ from spaces import (
     mutate,
     narrow,
     parameters,
+    project,
     sample,
     searched,
     smallest,
@@ -88,6 +89,55 @@ def test_every_move_stays_in_the_space(space: SearchSpace, seed: int) -> None:
         assert contains(space, config)
         assert build(space, lambda path, _, flat=flat: flat[path]) == config
         assert parameters(space, config).keys() == flat.keys()
+        assert project(space, flat) == config
+
+
+@given(spaces, spaces, seeds)
+def test_any_values_project_into_any_space(
+    space: SearchSpace, other: SearchSpace, seed: int
+) -> None:
+    assert contains(space, project(space, flatten(other, sample(other, Random(seed)))))
+    assert project(space, {}) == default(space)
+
+
+def test_projection_takes_the_nearest_and_leaves_other_branches_at_their_defaults() -> None:
+    point = {
+        "training/optimizer/name": "adamw",
+        "training/optimizer/learning_rate": 5e-3,
+        "training/batch_size": 128,
+        "model/layers/count": 2,
+        "model/layers/0/name": "gru",
+        "model/layers/0/hidden_size": 64,
+        "model/layers/1/name": "conv",
+        "model/layers/1/kernel_size": 5,
+        "model/layers/1/causal": "always",
+        "head/pooling": "last",
+    }
+    found = project(SPACE, point)
+    assert found["training"] == {
+        "optimizer": {"name": "adamw", "learning_rate": 5e-3},
+        "batch_size": 32,
+    }
+    assert found["model"]["layers"] == [
+        {"name": "lstm", "hidden_size": 23},
+        {"name": "conv", "kernel_size": 5, "causal": True},
+    ]
+    narrowed = narrow(
+        SPACE,
+        {
+            "training": {"optimizer": {"adamw": {"learning_rate": {"high": 1e-3}}}},
+            "model": {"layers": {"count": {"high": 1}}},
+        },
+    )
+    inside = project(narrowed, point)
+    assert inside["training"]["optimizer"] == {"name": "adamw", "learning_rate": 1e-3}
+    assert len(inside["model"]["layers"]) == 1
+    other = project(narrow(SPACE, {"training": {"optimizer": "sgd"}}), point)
+    assert other["training"]["optimizer"] == {
+        "name": "sgd",
+        "learning_rate": 0.55,
+        "momentum": 0.495,
+    }
 
 
 @given(spaces, seeds)
