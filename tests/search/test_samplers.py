@@ -10,18 +10,31 @@ from statistics import fmean, median
 
 import optuna
 import pytest
+from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
 from search.motion.simulation import PowerLaw
 from search.report.report import _facts
 from search.results.history import read_history
 from search.results.index import summarize
-from search.samplers import SAMPLERS, TreeParzenSampler
+from search.samplers import SAMPLERS, TreeParzenSampler, tpe
 from search.samplers.gaussian_process import BEST, OTHERS, Suggestion
+from search.samplers.optuna_records import open_study, quiet, suggest
 from search.samplers.unit_cube import UnitCube
 from search.terminal.status import status_text
 from search.trial import State
-from spaces import Choice, Float, Int, OneOf, Repeat, SearchSpace, contains, default, sample
+from spaces import (
+    Choice,
+    Float,
+    Int,
+    OneOf,
+    Repeat,
+    SearchSpace,
+    build,
+    contains,
+    default,
+    sample,
+)
 
 LAYER = OneOf(
     {
@@ -254,7 +267,7 @@ def test_fates_reach_optuna():
         3: TrialState.COMPLETE,
         4: TrialState.PRUNED,
     }
-    assert shown[1].intermediate_values == {1: 0.7, 3: 0.5, 4: 0.5}
+    assert shown[1].intermediate_values == {4: 0.5}  # the best, and how far it went
     assert shown[3].value == 0.2
 
 
@@ -455,3 +468,47 @@ def test_a_gaussian_process_looks_at_the_furthest_epoch_that_enough_reached():
     sampler.tell(31, sample(BOWL, rng), [], State.running)
     known = Suggestion(BOWL, sampler._view, 0)._known()
     assert [each.value for each in known] == [0.4] * 30 + [None] * 2
+
+
+def test_tpe_draws_branch_by_branch_what_optuna_draws_for_all_branches_at_once():
+    """Settings that occur together are one group; without branches, Optuna's own draw is met."""
+    flat = SearchSpace({"a": Float(1e-4, 1.0, log=True), "b": Int(1, 9), "c": Choice(("x", "y"))})
+    sampler = SAMPLERS["tpe"](flat, seed=0, family="f")
+    rng = Random(0)
+    for number in range(30):
+        config = sample(flat, rng)
+        sampler.tell(number, config, [(1, config["a"] + config["b"])], State.complete)
+    with quiet():
+        whole = TPESampler(seed=5, multivariate=True, group=True, n_startup_trials=5)
+        ours = tpe._ByBranch(sampler._shown(), seed=5)
+        drawn = []
+        for method in (whole, ours):
+            trial = open_study(method, sampler._shown()).ask()
+            drawn.append(build(flat, lambda path, leaf, trial=trial: suggest(trial, path, leaf)))
+    assert drawn[0] == drawn[1]
+
+
+def test_tpe_groups_settings_by_the_trials_that_have_them():
+    space = SearchSpace(
+        {
+            "a": Float(0, 1),
+            "one": Choice(("only",)),
+            "branch": OneOf(
+                {
+                    "x": SearchSpace({"p": Float(0, 1), "q": Float(0, 1)}),
+                    "y": SearchSpace({"r": Float(0, 1)}),
+                },
+                default="x",
+            ),
+        }
+    )
+    sampler = SAMPLERS["tpe"](space, seed=0, family="f")
+    for number in range(12):
+        sampler.tell(number, sample(space, Random(number)), [(1, 0.5)], State.complete)
+    groups = tpe._groups(sampler._shown())
+    parts = {frozenset(name.split(" ")[0] for name in group) for group in groups.values()}
+    assert parts == {
+        frozenset({"a", "branch/name"}),
+        frozenset({"branch/p", "branch/q"}),
+        frozenset({"branch/r"}),
+    }
