@@ -152,9 +152,8 @@ def test_commands_in_the_pages_are_ones_there_are() -> None:
         while isinstance(command, TyperGroup) and words and words[0] in command.commands:
             command = command.commands[words.pop(0)]
         asked = [command]
-        if command.context_settings.get(
-            "ignore_unknown_options"
-        ):  # they are those of the command that it is given
+        unknown = command.context_settings.get("ignore_unknown_options")
+        if unknown:  # they are those of the command that it is given
             asked += [group.commands[word] for word in words if word in group.commands]
         options = {option for each in asked for p in each.params for option in p.opts}
         assert {word for word in words if word.startswith("-")} <= options, f"seqtune {name}"
