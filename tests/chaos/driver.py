@@ -13,6 +13,7 @@ import numpy as np
 from search.motion.events import Event
 from search.problem import Problem
 from search.runner import crews, runner
+from search.runner import driver as staff
 from search.runner.interruption import Interrupted
 from search.runner.leases import Crew
 from search.study import Study
@@ -41,6 +42,7 @@ def stand_ins(trials: int) -> Study:
             "budget": {"trials_per_family": trials, "epochs": EPOCHS},
             "search": {"sampler": "random", "scheduler": "asha"},
             "confirm": {"top_per_family": TOP, "seeds": SEEDS},
+            "resources": {"array_size": 1},
         }
     )
 
@@ -67,6 +69,7 @@ class StandIns:
     def __init__(
         self, folder: str, slots: int, study: Study, problem: Problem, *_: Any, **__: Any
     ) -> None:
+        self.device, self.slots, self.arrays = "cpu", slots, False
         self._crew = Crew(
             hire=partial(StandIn, folder, problem.metric.name),
             arrays={"nothing": np.zeros(1)},
@@ -86,7 +89,7 @@ def main(folder: str, results: str, address: str, kind: str, trials: str, slots:
     """Carry the study on; the exit code."""
 
     if kind == STAND_INS:
-        study, runner.Crews = stand_ins(int(trials)), partial(StandIns, folder, int(slots))
+        study, staff.Crews = stand_ins(int(trials)), partial(StandIns, folder, int(slots))
     else:
         study, crews.Duty = real(int(trials)), partial(crews.Duty, checkpoint_seconds=0.2)
     try:
