@@ -1,5 +1,6 @@
 """What pydantic found wrong with a study, said in one sentence each."""
 
+import re
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -55,6 +56,8 @@ def _sentence(fault: dict[str, Any], model: type[BaseModel]) -> str:
         meaning = _model_at(model, path[:-1]).model_fields[str(path[-1])].description or ""
         return f"{name} must be given: {meaning[:1].lower()}{meaning[1:].rstrip('.')}"
     rule = RULES.get(fault["type"], fault["msg"]).format(**fault.get("ctx", {}))
+    if re.search(r"[,;] got ", rule):  # it says itself what came
+        return f"{name} {rule}"
     return f"{name} {rule}, got {shorten(fault['input'])}"
 
 

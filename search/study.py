@@ -280,14 +280,14 @@ class Study(Table):
             return self
         if trials is None or trials < LEAST_MEMBERS:
             raise ValueError(
-                'with `search.scheduler = "pbt"` `budget.trials_per_family` must be the size of '
-                f"the population, {LEAST_MEMBERS} or more, got {trials or 'none'}"
+                'with `search.scheduler = "pbt"` must have `budget.trials_per_family`, the size of '
+                f"the population, of {LEAST_MEMBERS} or more, got {trials or 'none'}"
             )
         for name in ("patience", "device_seconds"):
             if (value := getattr(budget, name)) is not None:
                 raise ValueError(
-                    f'with `search.scheduler = "pbt"` there must be no `budget.{name}`, got '
-                    f"{value:g}: all members train for `budget.epochs`, side by side"
+                    'with `search.scheduler = "pbt"`, whose members all train for `budget.epochs`, '
+                    f"must have no `budget.{name}`, got {value:g}"
                 )
         return self
 

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from cluster.bucket import Bucket
@@ -10,6 +9,9 @@ from search.motion.events import Event
 from search.motion.state import StudyState
 from search.store.copies import CHECKPOINTS
 from search.store.drafts import draft_of
+from search.store.patience import StoragePatience
+
+PATIENCE_SECONDS = 60.0
 
 
 class Starts:
@@ -41,12 +43,23 @@ class Starts:
     def _keep(self, copy: int, donor: int) -> None:
         """Without the file the copy fails, and says why."""
         begun, start = self._path(donor), start_path(self._path(copy))
-        with suppress(FileNotFoundError):
-            if self._bucket is not None:
-                self._bucket.write(start.name, self._bucket.read(begun.name))
+        patience = StoragePatience(PATIENCE_SECONDS)
+        while True:
+            try:
+                self._write(begun, start)
+            except FileNotFoundError:
                 return
-            with draft_of(start) as draft:
-                shutil.copyfile(begun, draft)
+            except OSError as error:  # a full disk, or a store that does not answer
+                patience.wait(error)
+            else:
+                return
+
+    def _write(self, begun: Path, start: Path) -> None:
+        if self._bucket is not None:
+            self._bucket.write(start.name, self._bucket.read(begun.name))
+            return
+        with draft_of(start) as draft:
+            shutil.copyfile(begun, draft)
 
 
 def start_path(checkpoint: Path) -> Path:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from search.insight.observations import best_so_far, search_curves
 from search.motion.copying import explore, varies
+from search.motion.mates import ArraySize
 from search.motion.population import PopulationTraining
 from search.motion.rehearsal import rehearse
 from search.motion.simulation import METRIC, Simulation, StandIn
@@ -331,8 +332,8 @@ REFUSED = {
         {"trials_per_family": 8, "device_seconds": 60.0},
         "no `budget.device_seconds`, got 60",
     ),
-    "few": ({"trials_per_family": 3}, "the size of the population, 4 or more, got 3"),
-    "none": ({"seconds": 60.0}, "the size of the population, 4 or more, got none"),
+    "few": ({"trials_per_family": 3}, "the size of the population, of 4 or more, got 3"),
+    "none": ({"seconds": 60.0}, "the size of the population, of 4 or more, got none"),
 }
 
 
@@ -437,3 +438,19 @@ def test_a_space_without_anything_to_change_is_refused():
     }
     with pytest.raises(ValueError, match="must have a number in the training section to change"):
         Problem.of(Study.from_mapping(study))
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_members_that_train_as_arrays_spend_as_much_and_donors_wait_for_their_copies(slots):
+    study = make_study(trials=9)
+    simulation = Simulation(study, {"a": Moving()}, slots=slots)
+    simulation.conductor.array_sizes = {"a": ArraySize(3, 2)}
+    simulation.run()
+    assert simulation.conductor.state.ledger.accounts["a"].trained_epochs == 9 * EPOCHS
+    copied = [event for event in simulation.log if "copied_from" in event]
+    assert copied
+    for event in copied:
+        before = simulation.log[: simulation.log.index(event)]
+        number, epoch = event["copied_from"]
+        last = next(each for each in reversed(before) if each.get("trial") == number)
+        assert (last["event"], last["epoch"]) == ("paused", epoch)

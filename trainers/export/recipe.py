@@ -13,6 +13,7 @@ from spaces import Config, SearchSpace, contains, default, did_you_mean, narrow
 from trainers.training.phases import Phase
 
 CONFIG_FILE = "config.toml"
+SECTIONS = ("model", "head", "training")
 PLAIN = ("seed", "epochs", "patience", "threads", "metric", "refit")
 KEYS: dict[str, tuple[type | tuple[type, ...], str]] = {
     **dict.fromkeys(("seed", "epochs", "patience", "threads"), (int, "a whole number")),
@@ -139,7 +140,7 @@ class Recipe:
 
 
 def _complete(space: SearchSpace, config: Config) -> Config:
-    wanted = {name: config[name] for name in ("model", "head", "training")}
+    wanted: Config = {name: config[name] for name in SECTIONS if name in config}
     return wanted if contains(space, wanted) else default(narrow(space, wanted))
 
 
