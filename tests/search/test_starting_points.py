@@ -10,6 +10,7 @@ import pytest
 
 from search.insight.portfolio import SAME_TASK, Evaluations, portfolio
 from search.motion.family import FamilySearch
+from search.motion.mates import ArraySize
 from search.motion.simulation import METRIC, PowerLaw, Simulation
 from search.motion.sizing import Sizing
 from search.motion.starting_points import ANY_TASK, offer, read_table, starting_points
@@ -22,7 +23,7 @@ from search.results.leaderboard import VIEWS
 from search.results.summary import StudySummary
 from search.samplers import SAMPLERS
 from search.study import Study
-from spaces import Config, SearchSpace, contains, default, narrow, project
+from spaces import Choice, Config, Float, SearchSpace, contains, default, narrow, project
 from trainers.benchmarks import load_benchmark
 from trainers.models import MODELS
 from trainers.tasks import TASKS
@@ -107,14 +108,14 @@ def test_points_are_brought_into_a_narrowed_space() -> None:
 
 
 def test_points_that_limits_do_not_admit_are_passed_over_in_words() -> None:
-    limits = study(max_parameters=50).search
+    model = {"size": Float(0, 1, kind="shape"), "depth": Float(0, 1, default=0.1)}
     sizing = Sizing(
-        PowerLaw.space,
-        limits,
+        SearchSpace(PowerLaw.space.children | {"model": SearchSpace(model)}),
+        study(max_parameters=50).search,
         {"parameters": lambda config: int(100 * config["model"]["size"])},
         Width("model/size"),
     )
-    simulation = run(study(max_parameters=50), sizings={"a": sizing})
+    simulation = run(study(max_parameters=50), space=sizing.space, sizings={"a": sizing})
     origins = [origin for origin, _ in proposed(simulation)]
     assert origins[:2] == [
         "default, as starting point 1 does not meet the limits",
@@ -122,6 +123,35 @@ def test_points_that_limits_do_not_admit_are_passed_over_in_words() -> None:
     ]
     first = next(event for event in simulation.log if event["event"] == "proposed")
     assert first["redrawn"] == 1
+
+
+def test_in_an_array_starting_points_keep_their_shape() -> None:
+    space = SearchSpace(PowerLaw.space.children | {"head": SearchSpace({"width": Choice((8, 16))})})
+    families = {name: PowerLaw() for name in ("a", "b")}
+    for family in families.values():
+        object.__setattr__(family, "space", space)
+    simulation = Simulation(study("random"), families)
+    simulation.conductor.array_sizes = dict.fromkeys(families, ArraySize(3, 1))
+    starts = [
+        {"head/width": width, "model/size": size}
+        for width, size in ((8, 0.1), (16, 0.2), (16, 0.3))
+    ]
+    simulation.conductor.state.families["a"].starts = starts
+    simulation.run()
+    found = proposed(simulation)
+    widths = [config["head"]["width"] for _, config in found]
+    assert [origin for origin, _ in found][:3] == [f"starting point {n}" for n in (1, 2, 3)]
+    assert widths[:3] == [8, 16, 16]
+    together = {
+        event["trial"]: event["array"] for event in simulation.log if event["event"] == "leased"
+    }
+    first, second, third = [
+        event["trial"]
+        for event in simulation.log
+        if event["event"] == "proposed" and event["family"] == "a"
+    ][:3]
+    assert together[first] != together[second] == together[third]
+    assert len(found) == 8
 
 
 def test_what_an_earlier_study_found_comes_before_the_table() -> None:
