@@ -241,6 +241,7 @@ def test_nothing_is_left_on_the_machines(story: dict[str, Any]) -> None:
         "behaviour.json",
         "environment.json",
         "next.toml",
+        "sources.json",
         "spaces.json",
         "study.toml",
     ]
