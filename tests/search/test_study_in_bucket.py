@@ -61,6 +61,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.started: list[subprocess.Popen[str]] = []
         folder.mkdir()
         (folder / "study.toml").write_text(STUDY)
         (folder / "slow.py").write_text(SLOW)
@@ -72,7 +73,7 @@ class Machine:
         return os.environ | own | gate | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "search", *arguments],
             cwd=self.folder,
             env=self.environ,
@@ -81,6 +82,8 @@ class Machine:
             text=True,
             start_new_session=True,
         )
+        self.started.append(process)
+        return process
 
     def ask(self, *arguments: str) -> tuple[int, str, str]:
         process = self.start(*arguments)
@@ -134,8 +137,12 @@ def story(object_store: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             yield told
         finally:
             object_store.process.send_signal(signal.SIGCONT)
-            told["driver"].kill()
-            told["driver"].wait()
+            for process in (*one.started, *two.started):
+                process.kill()
+                for pipe in (process.stdout, process.stderr):
+                    if pipe is not None:
+                        pipe.close()
+                process.wait()
 
 
 def kill_and_resume(told: dict[str, Any], gate: Path, server: subprocess.Popen[bytes]) -> None:
@@ -234,6 +241,7 @@ def test_nothing_is_left_on_the_machines(story: dict[str, Any]) -> None:
         "behaviour.json",
         "environment.json",
         "next.toml",
+        "sources.json",
         "spaces.json",
         "study.toml",
     ]
