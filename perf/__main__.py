@@ -24,6 +24,7 @@ SCRIPTS = {
     "start": "how long one waits for a first step",
     "memory": "what driver and workers hold",
     "gpu": "trials per hour on one GPU, by trials at a time",
+    "arrays": "arrays of trials against trials one by one",
 }
 
 

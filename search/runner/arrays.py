@@ -126,9 +126,10 @@ class ArraySizes:
     def _size(self, choice: ArrayChoice) -> ArraySize:
         if self._asked != AUTO:
             return ArraySize(choice.size, choice.size)
-        return ArraySize(
-            self._most_in_search(choice.size), min(choice.size, self._most_finalists())
-        )
+        seeds = self._most_finalists()
+        # seeds that nearly fit are one array: what is left over would be slow by itself
+        whole = choice.size > 1 and seeds < 2 * choice.size
+        return ArraySize(self._most_in_search(choice.size), seeds if whole else choice.size)
 
     def _most_in_search(self, size: int) -> int:
         trials = self._study.budget.trials_per_family

@@ -72,10 +72,11 @@ def choose_array_size(
     costs: list[ArrayCost] = []
     members = 1
     while members <= most:
+        made = [Training(family, config, data, seed=seed, epochs=3) for seed in range(members)]
         try:
-            cost = _measured(
-                [Training(family, config, data, seed=n, epochs=3) for n in range(members)]
-            )
+            with warnings.catch_warnings():  # what torch cannot fuse shows in the measurement
+                warnings.filterwarnings("ignore", message="There is a performance drop")
+                cost = _measured(made)
         except (RuntimeError, MemoryError, ValueError) as error:
             if not costs:
                 return ArrayChoice(1, f"a trial by itself could not be measured: {error}")
