@@ -181,6 +181,7 @@ def test_by_trial(tmp_path: Path) -> None:
         "train_seconds": 2.0,
         "cause": None,
         "notes": None,
+        "origin": None,
         "pareto": "study",
         "latency_ms": None,
         "state_bytes": None,
