@@ -110,7 +110,8 @@ class LeaseTrainable(Trainable):  # type: ignore[misc]  # Ray has no types
     def step(self) -> dict[str, Any]:
         """Work for a short while; `done` with the last message of a lease."""
         # a thread of C, which needs no turn of the interpreter: whatever hangs, it ends the process
-        faulthandler.dump_traceback_later(self._watchdog_seconds, exit=True, file=STDERR)
+        seconds = self._watchdog_seconds * len(self._leases)  # an array takes its time
+        faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
         try:
             message = self._work()
         except Exception as error:  # no data, no memory for it, a broken installation
