@@ -31,7 +31,7 @@ CONTRACT = (
 )
 TRIAL_CONTRACT = (
     "study,benchmark,trial,family,state,finalist,seed,valid_best,valid_epoch,epochs,parameters,"
-    "train_seconds,cause,notes,pareto,latency_ms,state_bytes,peak_memory_bytes,"
+    "train_seconds,cause,notes,origin,pareto,latency_ms,state_bytes,peak_memory_bytes,"
     "copied_from,copied_at_epoch"
 )
 
@@ -181,6 +181,7 @@ def test_by_trial(tmp_path: Path) -> None:
         "train_seconds": 2.0,
         "cause": None,
         "notes": None,
+        "origin": None,
         "pareto": "study",
         "latency_ms": None,
         "state_bytes": None,
