@@ -31,7 +31,7 @@ CONTRACT = (
 )
 TRIAL_CONTRACT = (
     "study,benchmark,trial,family,state,finalist,seed,valid_best,valid_epoch,epochs,parameters,"
-    "train_seconds,cause,notes,pareto,latency_ms,state_bytes,peak_memory_bytes,"
+    "train_seconds,cause,notes,origin,pareto,latency_ms,state_bytes,peak_memory_bytes,"
     "copied_from,copied_at_epoch"
 )
 
