@@ -69,7 +69,7 @@ def test_a_worker_killed_by_the_memory_monitor_is_one_lost_worker(tmp_path: Path
 def test_an_aborted_tuner_is_followed_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_leases, "mended_tune", nullcontext)
+    monkeypatch.setattr(runner_leases, "mended_tune", lambda **_: nullcontext())
     scenario = scripted.Scenario(tmp_path, scripted.small_study(3), {1: f"hog {HOARD_BYTES}"})
     scenario.run(slots=1)
     assert scenario.states() == ["complete"] * 3
