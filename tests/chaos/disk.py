@@ -51,6 +51,7 @@ def small_disk(folder: Path, size: int = 4 << 20) -> Iterator[Disk]:
     folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "seqtune-test", folder]
     subprocess.run(command, check=True)
+    subprocess.run(["mount", "--make-shared", folder], check=True)  # with other namespaces
     try:
         yield Disk(folder, size)
     finally:

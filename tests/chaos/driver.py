@@ -59,6 +59,7 @@ def real(trials: int) -> Study:
             "search": {"sampler": "random", "scheduler": "none"},
             "confirm": {"top_per_family": TOP, "seeds": SEEDS},
             "space": {"gru": small | {"optimizer": "adamw", "layer_norm": False}},
+            "resources": {"array_size": 1},
         }
     )
 

@@ -120,6 +120,7 @@ class Machines:
         )
         into = ["nsenter", f"--net=/run/netns/{self._bridge}-{number}", "unshare", "--fork"]
         into += ["--pid", "--kill-child", "--mount-proc", "--uts", "--mount", "--ipc"]
+        into += ["--propagation", "slave"]  # disks that are mounted later are seen there, too
         into += ["bash", "-c", inside, "bash"]
         self._workers[number] = self._start(into, "worker", ["--cpus", str(self.cpus)])
 
@@ -174,6 +175,7 @@ class Machines:
             )
 
     def _up(self) -> None:
+        self._remove_links()  # of a laboratory that was itself killed
         _ip("link", "add", self._bridge, "type", "bridge")
         _ip("address", "add", f"{self._network}.1/24", "dev", self._bridge)
         _ip("link", "set", self._bridge, "up")
@@ -198,6 +200,9 @@ class Machines:
             if pid != os.getpid():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        self._remove_links()
+
+    def _remove_links(self) -> None:
         for number in range(1, self.count + 1):
             for kind in ("netns", "link"):  # a link may outlive its namespace for a while
                 with suppress(subprocess.CalledProcessError):

@@ -53,7 +53,8 @@ class StandIn:
         self._history: list[dict[str, Any]] = []
         with suppress(FileNotFoundError):
             self._history = json.loads(checkpoint.read_text("utf-8"))
-        self._saved, self._told = len(self._history), lease.from_epoch
+        self._saved = len(self._history)
+        self._told = min(lease.from_epoch, self._saved)  # what was lost is told again
         self._storage = StoragePatience()
 
     def work(self) -> Message:
