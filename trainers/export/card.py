@@ -100,6 +100,8 @@ def _epochs(recipe: Recipe) -> str:
 
 def _earlier(recipe: Recipe) -> str:
     """What was otherwise before, phase by phase: only what differs from the phase that follows."""
+    if not recipe.earlier:
+        return ""
     phases = [*recipe.earlier, {"until": recipe.epochs, "training": recipe.config["training"]}]
     first, lines = 1, []
     for phase, following in pairwise(phases):
