@@ -20,13 +20,18 @@ from typing import Any
 
 from search.store.environment import commit, installed_version
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT = ROOT / "docs" / "performance.md"
 WIDTH = 128
 LIBRARIES = {"torch": "torch", "ray": "Ray", "optuna": "Optuna"}
 PROGRAM = [sys.executable, "-P", "-c", "from search.cli import main; main()"]
 """`seqtune` of this checkout, as the beginning of a command."""
-OURS = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-"""What our own and rival processes are told, so that none begins by writing a token."""
+OURS = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "PYTHONPATH": str(ROOT),
+}
+"""What processes are told: none begins by writing a token, and ours find this checkout."""
 
 
 def arguments(doc: str | None) -> argparse.ArgumentParser:
