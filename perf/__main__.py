@@ -25,12 +25,13 @@ SCRIPTS = {
     "memory": "what driver and workers hold",
     "gpu": "trials per hour on one GPU, by trials at a time",
     "arrays": "arrays of trials against trials one by one",
+    "array_searches": "whole searches with arrays and without",
 }
 
 
 def main() -> None:
     """Run them, each in a process of its own; the exit code counts those that failed."""
-    listed = "\n".join(f"  {name:13} {what}" for name, what in SCRIPTS.items())
+    listed = "\n".join(f"  {name:14} {what}" for name, what in SCRIPTS.items())
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=listed, formatter_class=argparse.RawDescriptionHelpFormatter
     )
