@@ -61,7 +61,7 @@ benchmark = "{Path(__file__)}:{FewWindows.__name__}"
 families = ["lstm"]
 seed = {seed}
 budget = {{ trials_per_family = {trials}, epochs = 1 }}
-search = {{ sampler = "{sampler}", scheduler = "none" }}
+search = {{ sampler = "{sampler}", scheduler = "none", starting_points = 0 }}
 confirm = {{ top_per_family = 0 }}
 resources = {{ max_concurrent = {SLOTS}, gpus_per_trial = 0 }}
 [space.lstm]
