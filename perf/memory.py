@@ -1,8 +1,9 @@
 """The most memory that the driver and each worker hold: in the demo, on `ett_h1`, with much data.
 
 Each study is run by the command line, and its processes are looked at several times a second: what
-is resident (RSS), what is their own (USS), and what they hold in proportion where pages are shared
-(PSS), in Ray's object store too. Needs Linux, and psutil (in the `dev` extra).
+is resident (RSS), what is their own (USS, without Ray's object store), and what they hold in
+proportion where pages are shared (PSS), in Ray's object store too. Needs Linux, and psutil (in the
+`dev` extra).
 
     python -m perf.memory                               # some three minutes
     python -m perf.memory --studies ett_h1
@@ -54,7 +55,9 @@ class Peaks:
         info = process.memory_full_info()
         maps = [each for each in process.memory_maps() if STORE in each.path]
         self.resident = max(self.resident, info.rss / MB)
-        self.own = max(self.own, info.uss / MB)
+        # a page of the store that nobody else has touched yet counts as this process's own
+        private = sum(each.private_clean + each.private_dirty for each in maps)
+        self.own = max(self.own, (info.uss - private) / MB)
         self.proportional = max(self.proportional, info.pss / MB)
         self.store = max(self.store, sum(each.rss for each in maps) / MB)
         return float(sum(each.pss for each in maps) / MB)
@@ -143,8 +146,8 @@ def main() -> None:
 def text(found: dict[str, Seen]) -> str:
     """The section."""
     lines = [row for name, seen in found.items() for row in rows(name, seen)]
-    headings = ["study", "process", "resident (RSS)", "its own (USS)", "in proportion (PSS)"]
-    headings.append("of it resident of the object store")
+    headings = ["study", "process", "resident (RSS)", "its own, without the store (USS)"]
+    headings += ["in proportion (PSS)", "of it resident of the object store"]
     return f"""
 The most that each process of a study ever held, seen every {LOOK_SECONDS:g} s, of which libraries
 are the most: the demo (`examples/digits.toml`, 5 families), `ett_h1` with LSTM and TCN, and made-up
