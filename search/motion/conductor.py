@@ -204,8 +204,8 @@ class Conductor(Intake):
         return state.trials[number]
 
     def _next_stop(self, trial: TrialProgress, *, goes_on: bool) -> int:
-        if goes_on:  # a study may be shorter than it was
-            return min(trial.to_epoch, max(self._study.budget.epochs, trial.epoch))
+        if goes_on:
+            return trial.to_epoch
         if not trial.in_search:
             return self._study.budget.epochs
         scheduler = self.state.families[trial.trial.family].scheduler

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Final
 
 from search.motion.events import Event
 from search.motion.progress import TrialProgress
@@ -56,25 +56,42 @@ def first_finalists(study: Study, state: StudyState) -> list[Finalist]:
     )
 
 
+FIXED: Final = {
+    "proposed": (
+        "budget.epochs",
+        "search.scheduler",
+        "search.first_rung_epochs",
+        "search.reduction_factor",
+        "search.perturbation_epochs",
+    ),
+    "tested": ("budget.patience",),
+}
+"""By kind of event, the settings that stay as they were from the first one on."""
+
+
 def check_same_length(study: Study, log: Iterable[Event]) -> None:
-    """Refuse to compare finalists of one length with finalists of another.
+    """Refuse to compare trials of one length with trials of another.
+
+    Learning rates follow the epochs of a trial, and those that wait at a rung would be on no other
+    ladder.
 
     Raises:
-        ValueError: Some were tested that were trained for other epochs, or with other patience.
+        ValueError: Some were begun to be trained, or to be compared, at other epochs; or some were
+            tested that were trained with other patience.
     """
-    budget: Mapping[str, Any] = {}
+    opened: Event = {}
     for event in log:
         if event["event"] == "opened":
-            budget = event.get("budget", {})
-        elif event["event"] == "tested":
-            for name in ("epochs", "patience"):
-                before, now = budget.get(name), getattr(study.budget, name)
-                if name in budget and before != now:
-                    raise ValueError(
-                        f"`budget.{name}` must stay {before or 'unset'}, as it was for the "
-                        f"finalists that were tested, got {now or 'none'}; for another, begin a "
-                        f"study of its own with `search.warm_start`"
-                    )
+            opened = event
+        for setting in FIXED.get(event["event"], ()):
+            section, _, name = setting.partition(".")
+            before, now = opened.get(section), getattr(getattr(study, section), name)
+            if before is not None and before.get(name) != now:
+                raise ValueError(
+                    f"`{setting}` must stay {before.get(name) or 'unset'}, as it was for the "
+                    f"trials that were {event['event']}, got {now or 'none'}; for another, begin "
+                    f"a study of its own with `search.warm_start`"
+                )
 
 
 def finalists(

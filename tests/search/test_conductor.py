@@ -203,16 +203,6 @@ def test_the_cost_of_a_trial_is_small_and_flat(new_stage, new_study):
     assert sum(costs[-3000:]) < 4 * sum(costs[:3000])
 
 
-@pytest.mark.parametrize(("epochs", "stop"), [(20, 9), (4, 4), (1, 2)])
-def test_a_trial_goes_on_no_further_than_its_study_does_today(new_stage, new_study, epochs, stop):
-    plain = {"sampler": "random", "scheduler": "none"}
-    first = new_stage(new_study(search=plain))
-    first.train(first.lease(), to_epoch=2)
-    budget = {"trials_per_family": 3, "epochs": epochs}
-    again = new_stage(new_study(search=plain, budget=budget), log=first.log).lease()
-    assert (again.from_epoch, again.to_epoch) == (2, stop)
-
-
 def test_what_a_share_was_too_small_for_goes_on_alone_and_so_does_its_finalist(
     new_stage, new_study
 ):

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search.motion import events
 from search.motion.confirm import (
     best_trials,
     check_same_length,
@@ -11,6 +12,7 @@ from search.motion.confirm import (
 from search.motion.progress import TrialProgress
 from search.study import Study
 from search.trial import Finalist, State, Trial
+from spaces import SearchSpace
 
 
 def progress(number, loss, *, epoch=9, state=State.complete, family="a"):
@@ -84,16 +86,44 @@ def test_no_finalists_where_none_are_wanted():
     assert finalists({"a": [progress(0, 0.5)]}, top_per_family=0, seeds=[1], confirmed=()) == []
 
 
-def test_finalists_of_one_study_are_trained_alike():
-    def study(**budget):
-        settings = {"name": "s", "benchmark": "none", "families": ["lstm"]}
-        return Study.from_mapping(settings | {"budget": {"trials_per_family": 3} | budget})
+def settings(**changes):
+    return Study.from_mapping(
+        {"name": "s", "benchmark": "none", "families": ["lstm"]}
+        | {"budget": {"trials_per_family": 4, "epochs": 4}}
+        | changes
+    )
 
-    opened = {"event": "opened", "budget": study(epochs=4).budget.model_dump(mode="json")}
-    check_same_length(study(epochs=9), [opened])  # none was tested yet
-    log = [opened, {"event": "tested"}, {"event": "closed"}]
-    check_same_length(study(epochs=4, seconds=9.0), log)
+
+def test_trials_of_one_study_are_of_one_length():
+    opened = events.opened({"lstm": SearchSpace({})}, settings())
+    longer = settings(budget={"trials_per_family": 4, "epochs": 9})
+    check_same_length(longer, [opened])  # none was begun yet
+    log = [opened, {"event": "proposed"}]
+    check_same_length(settings(budget={"trials_per_family": 40, "epochs": 4, "patience": 2}), log)
+    check_same_length(settings(search={"sampler": "random"}), log)
     with pytest.raises(ValueError, match=r"`budget.epochs` must stay 4, .* got 9; .*warm_start`"):
-        check_same_length(study(epochs=9), log)
+        check_same_length(longer, log)
+    for name, value in (
+        ("scheduler", "none"),
+        ("first_rung_epochs", 2),
+        ("reduction_factor", 4),
+        ("perturbation_epochs", 2),
+    ):
+        scheduler = {"scheduler": "pbt"} if name == "perturbation_epochs" else {}
+        first = events.opened({"lstm": SearchSpace({})}, settings(search=scheduler))
+        with pytest.raises(ValueError, match=f"`search.{name}` must stay .* got {value}"):
+            check_same_length(
+                settings(search=scheduler | {name: value}), [first, {"event": "proposed"}]
+            )
+
+
+def test_finalists_of_one_study_are_trained_alike():
+    opened = events.opened({"lstm": SearchSpace({})}, settings())
+    log = [opened, {"event": "proposed"}, {"event": "tested"}, {"event": "closed"}]
+    check_same_length(
+        settings(budget={"trials_per_family": 4, "epochs": 4, "device_seconds": 9.0}), log
+    )
     with pytest.raises(ValueError, match=r"`budget.patience` must stay unset, .* got 2"):
-        check_same_length(study(epochs=4, patience=2), log)
+        check_same_length(
+            settings(budget={"trials_per_family": 4, "epochs": 4, "patience": 2}), log
+        )
