@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from trainers.randomness import key
 
-_LOW_32_BITS: Final = 0xFFFFFFFF
-# The two multipliers of the 32-bit murmur finaliser, each less 2**32: the low 32 bits of a product
-# stay the same, and no product of int64 overflows.
+# The two multipliers of the 32-bit murmur finaliser, as numbers of int32, whose products wrap.
 _FIRST_FACTOR: Final = 0x85EBCA6B - 2**32
 _SECOND_FACTOR: Final = 0xC2B2AE35 - 2**32
+_LEVELS: Final = 2**16
+"""Numbers that a hash of an element may take."""
 
 
 class Dropout(nn.Module):
@@ -51,39 +51,40 @@ class Dropout(nn.Module):
         """
         if not (self.training and self.active):
             return x
-        shape = (x.shape[0], 1, *x.shape[2:]) if self.same_over_time else x.shape
-        keep = self._hash(torch.Size(shape)) >= (self.rate * 2**32).to(torch.int64)
+        shape = torch.Size((x.shape[0], 1, *x.shape[2:])) if self.same_over_time else x.shape
+        dropped = (self.rate * _LEVELS - _LEVELS // 2).round().clamp(max=_LEVELS // 2 - 1)
+        keep = _by_step(self._hash(shape.numel()), shape) >= dropped.to(torch.int16)
         return x * torch.where(keep, (1 / (1 - self.rate)).to(x.dtype), 0.0)
 
-    def _hash(self, shape: torch.Size) -> Tensor:
-        """32 pseudo-random bits per element, in an int64 tensor of `shape`.
+    def _hash(self, elements: int) -> Tensor:
+        """16 pseudo-random bits of each of so many elements, as int16.
 
-        The murmur3 finaliser of the element's number, with one half of the key before its first
-        and the other before its second round, so that keys do not merely permute one sequence.
+        The murmur3 finaliser of every second element's number, of which each of the two has a half;
+        with one half of the key before its first and the other before its second round, so that
+        keys do not merely permute one sequence.
         """
-        number = _numbered(shape, self.key.device)
-        bits = number ^ (self.key & _LOW_32_BITS)
-        bits ^= bits >> 16
+        device = self.key.device
+        bits = torch.arange((elements + 1) // 2, dtype=torch.int32, device=device)
+        bits = bits ^ self.key.to(torch.int32)
+        bits ^= (bits >> 16) & 0xFFFF
         bits *= _FIRST_FACTOR
-        bits &= _LOW_32_BITS
-        bits ^= self.key >> 32
-        bits ^= bits >> 13
+        bits ^= (self.key >> 32).to(torch.int32)
+        bits ^= (bits >> 13) & 0x7FFFF
         bits *= _SECOND_FACTOR
-        bits &= _LOW_32_BITS
-        bits ^= bits >> 16
-        return bits
+        bits ^= (bits >> 16) & 0xFFFF
+        return bits.view(torch.int16)[:elements]
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
         return f"same_over_time={self.same_over_time}"
 
 
-def _numbered(shape: torch.Size, device: torch.device) -> Tensor:
-    """Every element its number, step by step: how far a batch is padded must not change it."""
+def _by_step(elements: Tensor, shape: torch.Size) -> Tensor:
+    """In `shape`, one step after another: how far a batch is padded must not change an element."""
     if len(shape) < 2:
-        return torch.arange(shape.numel(), device=device)
+        return elements.view(shape)
     rows, steps, *rest = shape
-    return torch.arange(shape.numel(), device=device).view(steps, rows, *rest).transpose(0, 1)
+    return elements.view(steps, rows, *rest).transpose(0, 1)
 
 
 def set_dropout_step(model: nn.Module, seed: int, step: int) -> None:
