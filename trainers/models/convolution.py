@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from spaces import Choice, SearchSpace
 from trainers.backbone import State
+from trainers.models.convolution_kernel import dilated_convolution
 from trainers.models.layers import zero_padding
 from trainers.models.residual import Mixer, check_at_least_one
 
@@ -19,6 +20,9 @@ class DilatedConv(nn.Module):
         lookahead: How many of the `(kernel_size - 1) * dilation` steps that it sees besides the
             present one lie in the future; 0 is causal.
         weight_norm: Learn length and direction of each filter apart.
+
+    Attributes:
+        of_members: It is called for several members of an array at once, by `torch.func.vmap`.
 
     Reference:
         Salimans and Kingma, "Weight normalization", arXiv 1602.07868.
@@ -35,6 +39,7 @@ class DilatedConv(nn.Module):
         weight_norm: bool,
     ) -> None:
         super().__init__()
+        self.of_members = False
         self.dilation = dilation
         self.lookahead = lookahead
         self.past = (kernel_size - 1) * dilation - lookahead
@@ -48,7 +53,7 @@ class DilatedConv(nn.Module):
         """(batch, time, input_size) -> (batch, time, output_size); padding is read as zeros."""
         if self.lookahead:
             x = zero_padding(x, mask)
-        return self._convolve(F.pad(x, (0, 0, self.past, self.lookahead)))
+        return self._convolve(x, self.past, self.lookahead)
 
     def initial_past(self, batch_size: int) -> Tensor:
         """The steps before the first one, as far back as the kernel reaches: zeros."""
@@ -57,14 +62,20 @@ class DilatedConv(nn.Module):
     def advance(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """The next chunk (batch, time, input_size) after `past`, and what is past after it."""
         seen = torch.cat((past, x), dim=1)
-        return self._convolve(seen), seen[:, seen.shape[1] - self.past :]
+        return self._convolve(seen, 0, 0), seen[:, seen.shape[1] - self.past :]
 
-    def _convolve(self, x: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor, before: int, after: int) -> Tensor:
+        """With so many zeros before the first step and after the last one."""
         weight: Tensor = self.weight
         if self.gain is not None:
             weight = self.gain * weight / _length(weight)
-        y = F.conv1d(x.transpose(1, 2), weight, self.bias, dilation=self.dilation)
-        return y.transpose(1, 2)
+        if self.of_members:
+            x, weight, bias = x.transpose(0, 1), weight.permute(2, 1, 0), self.bias
+            parts = (each.unsqueeze(0) for each in (x, weight, bias))
+            y: Tensor = dilated_convolution(*parts, self.dilation, before, after)
+            return y.squeeze(0).transpose(0, 1)
+        x = F.pad(x, (0, 0, before, after)).transpose(1, 2)
+        return F.conv1d(x, weight, self.bias, dilation=self.dilation).transpose(1, 2)
 
 
 def _length(weight: Tensor) -> Tensor:

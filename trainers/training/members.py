@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from trainers.model import SequenceModel
+from trainers.models.convolution import DilatedConv
 from trainers.models.layers import Dropout
 from trainers.randomness import key
 from trainers.training.weights import Weights
@@ -132,6 +133,8 @@ class _Caller(nn.Module):
         for place, module in self.model.named_modules():
             if isinstance(module, Dropout):
                 module.active = place in active
+            elif isinstance(module, DilatedConv):
+                module.of_members = True
 
     def forward(self, one: One, own: Own) -> Any:
         """See `Members.run`."""
