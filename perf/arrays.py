@@ -2,8 +2,12 @@
 
 On a processor, each family at width 32: an epoch of an array of 8 against an epoch of 8 trainings
 one after another, in processor seconds, in which other processes' share of the machine is not; and
-five seeds of a GRU against one. With `--device cuda`, arrays of up to 64 members against one
-training, and against 4 and 8 processes that share the GPU; needs an NVIDIA GPU that torch sees.
+five seeds of a GRU against one.
+
+With `--device cuda`, models of other widths on shapes of `jsb_chorales`: arrays of up to 64 members
+and 4 and 8 processes that share the GPU, each against one process; arrays of recurrent ones with
+the recurrence as a loop, as CUDA graphs and as a persistent kernel. Needs an NVIDIA GPU that torch
+sees, and Triton for the kernel.
 
     python -m perf.arrays                               # on one core
     python -m perf.arrays --device cuda                 # on one GPU; only prints its table
@@ -14,18 +18,24 @@ import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 
-from perf.report import arguments, judged, publish, table
+from perf.report import arguments, judged, publish, stamp, table
 from spaces import Config, default
 from trainers.catalog import family_space, load_family
 from trainers.data.batching import DeviceData
 from trainers.data.dataset import Dataset, Sequences, Split
+from trainers.models import recurrent_kernels
+from trainers.models.recurrent_choice import WAYS, Use
+from trainers.models.recurrent_loops import LOOPS, Recurrence
 from trainers.tasks import MultilabelFrames
 from trainers.training.loop import Training, TrainingArray
 
@@ -35,23 +45,30 @@ MOST_OF_FIVE = 2.0
 FAMILIES = ("gru", "rnn", "tcn", "lstm", "transformer", "ssm")
 ON_A_GPU = [
     ("lstm", 64),
+    ("lstm", 128),
     ("lstm", 256),
     ("gru", 64),
+    ("gru", 128),
     ("gru", 256),
     ("tcn", 64),
     ("transformer", 64),
 ]
-SIZES, PROCESSES = (4, 16, 32, 64), (4, 8)
+RECURRENT = ("lstm", "gru")
+SIZES, PROCESSES = (1, 4, 16, 32, 64), (4, 8)
+CHORALES = {"examples": 229, "valid": 76, "labels": 88}
+AIMS = {"CUDA graphs": 15.0, "persistent kernel": 30.0}
 
 
-def made_up(steps: int = STEPS) -> Dataset:
+def made_up(
+    steps: int = STEPS, examples: int = EXAMPLES, valid: int = VALID, labels: int = LABELS
+) -> Dataset:
     """Noise, of the shape of music: speed does not depend on what is learned."""
     rng = np.random.default_rng(0)
-    frames = (rng.random((EXAMPLES + VALID, steps, LABELS)) < 0.1).astype(np.uint8)
+    frames = (rng.random((examples + valid, steps, labels)) < 0.1).astype(np.uint8)
     both = Split(Sequences.from_array(frames), Sequences.from_array(frames))
-    train, valid = np.arange(EXAMPLES), np.arange(EXAMPLES, EXAMPLES + VALID)
-    task = MultilabelFrames(input_size=LABELS, labels=LABELS)
-    return Dataset("made up", task, both.select(train), *(both.select(valid),) * 2, {})
+    train, valid_rows = np.arange(examples), np.arange(examples, examples + valid)
+    task = MultilabelFrames(input_size=labels, labels=labels)
+    return Dataset("made up", task, both.select(train), *(both.select(valid_rows),) * 2, {})
 
 
 def configuration(name: str, width: int, task: MultilabelFrames) -> Config:
@@ -113,9 +130,9 @@ def turn_about(runs: Sequence[Callable[[], object]], epochs: int, gpu: bool) -> 
     return seconds
 
 
-def compare(name: str, width: int, members: int, epochs: int, device: str) -> Pair:
+def compare(name: str, width: int, members: int, epochs: int, data: DeviceData) -> Pair:
     """An array of so many against as many one by one, of which on a GPU one stands for all."""
-    data, gpu = DeviceData(made_up(), device), device == "cuda"
+    gpu = data.device.type == "cuda"
     array = TrainingArray(trainings(name, width, members, data))
     alone = trainings(name, width, 1 if gpu else members, data)
     times = members / len(alone)
@@ -136,26 +153,6 @@ def five_seeds(epochs: int) -> float:
     return statistics.median(a / b for a, b in zip(together, one, strict=True))
 
 
-def shared(name: str, width: int, processes: int, epochs: int) -> float:
-    """Seconds of an epoch of each training, where so many processes share a GPU."""
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Manager().Barrier(processes)
-    with context.Pool(processes) as pool:
-        seconds = pool.starmap(_sharing, [(name, width, epochs, barrier)] * processes)
-    return statistics.fmean(seconds) / processes
-
-
-def _sharing(name: str, width: int, epochs: int, barrier: Any) -> float:
-    (training,) = trainings(name, width, 1, DeviceData(made_up(), "cuda"))
-    training.run_epoch()
-    barrier.wait()
-    start = time.perf_counter()
-    for _ in range(epochs):
-        training.run_epoch()
-    torch.cuda.synchronize()
-    return (time.perf_counter() - start) / epochs
-
-
 def main() -> None:
     """Measure and renew the section."""
     parser: argparse.ArgumentParser = arguments(__doc__)
@@ -164,13 +161,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     given: Any = parser.parse_args()
+    # torch goes through the members of such an array one by one, which is part of the figures
+    warnings.filterwarnings("ignore", "There is a performance drop .*attention_for_cpu")
     if given.device == "cuda":
         on_a_gpu(given)
         return
     torch.set_num_threads(1)
     pairs = []
     for name in given.families:
-        pairs.append(compare(name, 32, given.members, given.epochs, "cpu"))
+        pairs.append(compare(name, 32, given.members, given.epochs, DeviceData(made_up())))
         print(*pairs[-1].row(), file=sys.stderr, flush=True)
     publish("arrays", "Arrays of trials against trials one by one", text(pairs, given), given)
 
@@ -214,20 +213,99 @@ the trials, `array_size = "auto"` leaves trials by themselves.
 """
 
 
-def on_a_gpu(given: Any) -> None:
-    """The same on a GPU, beside processes that share it; seconds of an epoch of each trial."""
-    if not torch.cuda.is_available():
+def on_a_gpu(given: Any, device: str = "cuda") -> None:
+    """Print the table of a GPU, and how near its best comes to what is aimed at."""
+    if device == "cuda" and not torch.cuda.is_available():
         sys.exit("perf.arrays --device cuda needs an NVIDIA GPU that torch sees, and sees none")
+    data = DeviceData(made_up(**CHORALES), device)
     rows: list[Sequence[object]] = []
+    best = dict.fromkeys(AIMS, 0.0)
     for name, width in ON_A_GPU:
-        for members in SIZES:
-            rows.append(compare(name, width, members, given.epochs, "cuda").row())
+        if name not in given.families:
+            continue
+        for way, pair in arrays(name, width, given.epochs, data):
+            each = statistics.median(pair.fused) / pair.members
+            rows.append([f"`{name}`", width, way, pair.members, *told(each, pair.times)])
+            best[way] = max(best.get(way, 0.0), pair.times)
             print(*rows[-1], file=sys.stderr, flush=True)
+            if pair.members == 1:
+                alone = statistics.median(pair.alone)
         for processes in PROCESSES:
-            each = shared(name, width, processes, given.epochs)
-            kind = f"{processes} processes"
-            rows.append([f"`{name}`", width, kind, "", f"{1000 * each:.1f} ms", ""])
-    print(table(HEADINGS, rows))
+            each = shared(name, width, processes, given.epochs, device)
+            rows.append([f"`{name}`", width, "processes", processes, *told(each, alone / each)])
+            print(*rows[-1], file=sys.stderr, flush=True)
+    print(table(GPU_HEADINGS, rows))
+    for way, aim in AIMS.items():
+        print(judged(f"{way}: at best {best[way]:.1f} times; aimed at {aim:g}", best[way] >= aim))
+    print(stamp("arrays"))
+
+
+GPU_HEADINGS = [
+    "family",
+    "width",
+    "trained as",
+    "trials at once",
+    "an epoch of each",
+    "trials per hour, times one process",
+]
+
+
+def told(seconds: float, times: float) -> list[str]:
+    """As cells of the table."""
+    return [f"{1000 * seconds:.2f} ms", f"{times:.2f}"]
+
+
+def arrays(name: str, width: int, epochs: int, data: DeviceData) -> Iterator[tuple[str, Pair]]:
+    """Arrays of all sizes, by each way to compute them that there is for this width."""
+    yield "one process", compare(name, width, 1, epochs, data)
+    for way in ("loop", *WAYS) if name in RECURRENT else ("array",):
+        if way in WAYS and not serves(way, name, width, data.device):
+            continue
+        with recurrences_by(way):
+            for members in SIZES[1:]:
+                yield way, compare(name, width, members, epochs, data)
+
+
+def serves(way: str, cell: str, width: int, device: torch.device) -> bool:
+    """Whether a way to compute recurrences is one for this width."""
+    if device.type != "cuda":
+        return False
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return WAYS[way](Use(cell, width, dtype, torch.device("cuda", 0))) is not None
+
+
+@contextmanager
+def recurrences_by(way: str) -> Iterator[None]:
+    """Arrays inside compute their recurrences in one way, though another may be faster."""
+
+    def chosen(cell: str, state: torch.Tensor) -> Recurrence:
+        use = Use(cell, state.shape[-1], state.dtype, state.device)
+        return (WAYS[way](use) if way in WAYS else None) or LOOPS[cell]
+
+    with mock.patch.object(recurrent_kernels, "fastest", chosen):
+        yield
+
+
+def shared(name: str, width: int, processes: int, epochs: int, device: str) -> float:
+    """Seconds of an epoch of each training, where so many processes share a GPU."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(processes) as pool:
+        barrier = manager.Barrier(processes)
+        given = [(name, width, epochs, device, barrier)] * processes
+        seconds = pool.starmap(_sharing, given, chunksize=1)
+    return statistics.fmean(seconds) / processes
+
+
+def _sharing(name: str, width: int, epochs: int, device: str, barrier: Any) -> float:
+    (training,) = trainings(name, width, 1, DeviceData(made_up(**CHORALES), device))
+    training.run_epoch()
+    barrier.wait()
+    start = time.perf_counter()
+    for _ in range(epochs):
+        training.run_epoch()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - start) / epochs
 
 
 if __name__ == "__main__":

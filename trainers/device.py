@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from trainers.cuda_graphs import GRAPHS
+
 MPS_FOLDER = "/tmp/nvidia-mps"  # noqa: S108 - where NVIDIA's daemon is unless told otherwise
 
 
@@ -133,6 +135,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def free_memory() -> None:
     """Give back what a finished model held, on an accelerator too."""
+    GRAPHS.forget()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -19,11 +19,13 @@ from trainers.data.batching import DeviceData
 from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.device import full_precision
 from trainers.models import MODELS
+from trainers.models.recurrent_choice import TOLERANCE, WAYS, Use, deviation, example
+from trainers.models.recurrent_loops import GATES
 from trainers.randomness import torch_randomness
 from trainers.tasks import Classification
 from trainers.training import evaluation, gradients
 from trainers.training.evaluation import precision
-from trainers.training.loop import Training
+from trainers.training.loop import Training, TrainingArray
 
 GPU = pytest.param(
     "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -134,6 +136,25 @@ def test_training_in_half_precision_comes_to_the_same_loss(
 
 
 @pytest.mark.parametrize("device", ["cpu", GPU])
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm", "tcn", "ssm"])
+def test_arrays_in_half_precision_come_to_the_losses_of_full_precision(
+    name: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = made_up(device)
+    reached = []
+    for chosen in (lambda place: full_precision(place.type), half):
+        for module in (gradients, evaluation):
+            monkeypatch.setattr(module, "precision", chosen)
+        runs = [training(name, data) for _ in range(2)]
+        array = TrainingArray(runs)
+        reached.append([array.run_epoch()[1].valid["log_loss"] for _ in range(4)])
+    full, rough = reached
+    assert full[-1] < full[0]
+    assert rough == pytest.approx(full, abs=LOSS_OFF)
+    assert rough != full
+
+
+@pytest.mark.parametrize("device", ["cpu", GPU])
 def test_a_training_on_a_device_stops_and_goes_on(device: str, tmp_path) -> None:
     data = made_up(device)
     whole, first, second = (training("gru", data) for _ in range(3))
@@ -195,3 +216,26 @@ def test_matrix_products_are_in_half_precision(device: str) -> None:
     seen = operators("transformer", device)
     kernels = [name.lower() for name in seen if not name.startswith("aten::")]
     assert any("bf16" in name or "bfloat16" in name for name in kernels), sorted(kernels)
+
+
+@pytest.mark.parametrize("device", [GPU])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [5, 50, 64])
+@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_compute_recurrences_is_right_on_a_gpu(
+    way: str, cell: str, size: int, dtype: torch.dtype, device: str
+) -> None:
+    use = Use(cell, size, dtype, torch.device(device, 0))
+    found = WAYS[way](use)  # a warning, that it is not, would be an error
+    assert found is not None
+    given = example(use, members=5, time=71, batch=37)
+    for _ in range(2):  # what is recorded is replayed
+        assert deviation(found, use, given) < 2 * TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("device", [GPU])
+def test_larger_kernels_than_a_gpu_can_hold_are_not_tried(device: str) -> None:
+    use = Use("lstm", 512, torch.float32, torch.device(device, 0))
+    assert WAYS["persistent kernel"](use) is None
+    assert WAYS["CUDA graphs"](use) is not None
