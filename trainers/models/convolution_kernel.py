@@ -85,3 +85,5 @@ def _fold(info: Any, dims: Any, *inputs: Any) -> tuple[Tensor, int]:
 
 dilated_convolution.register_autograd(_backward, setup_context=_keep)
 dilated_convolution.register_vmap(_fold)
+for device in ("cpu", "cuda"):  # as torch's own convolutions
+    dilated_convolution.register_autocast(device, torch.bfloat16)
