@@ -65,7 +65,7 @@ def _block(study: Study, plan: Plan) -> Block:
         headings=headings,
         words=frozenset({"family", "parameters", "an epoch"}),
         cells=[_row(name, family) for name, family in plan.families.items()],
-        notes=_notes(plan),
+        notes=_notes(study, plan),
     )
 
 
@@ -82,11 +82,13 @@ def _row(name: str, family: FamilyPlan) -> list[str]:
     ]
 
 
-def _notes(plan: Plan) -> list[str]:
+def _notes(study: Study, plan: Plan) -> list[str]:
+    arrays = study.resources.array_size != 1
     return [
         *([f"GPUs: {plan.packing}."] if plan.packing else []),
         f"{seconds(plan.device_seconds)} of training in all, from short runs on {plan.device} of "
         "the smallest, the middle and the largest model of some draws.",
+        *(["Trials count one by one; where arrays of them pay, they take less."] * arrays),
         f"Checkpoints: {size(plan.kept_bytes)} at the end, at most {size(plan.peak_bytes)} before.",
         "Memory is that of one trial's tensors; a worker holds Python, torch and the data besides.",
     ]
