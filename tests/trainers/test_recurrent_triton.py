@@ -2,12 +2,14 @@
 
 The interpreter computes on a processor what the kernels say: that proves their algebra, and where
 they read and write. It knows no products in bfloat16, and cuts off where a GPU rounds; so products
-are of numbers cut to bfloat16, in float32. Compiled kernels are tested in `test_gpu`.
+are of numbers cut to bfloat16, in float32. The compiler needs no GPU, either; what it compiles is
+run in `test_gpu`.
 """
 
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,19 +20,27 @@ from torch import Tensor, nn
 from trainers.models.recurrent_choice import KERNELS, TOLERANCE, Use, deviation, example
 from trainers.models.recurrent_loops import GATES, Recurrence
 
-tl = pytest.importorskip("triton.language", reason="needs Triton, which is for Linux")
+triton = pytest.importorskip("triton", reason="Triton is for Linux")
+tl = pytest.importorskip("triton.language")
+compiler = pytest.importorskip("triton.backends.compiler")
 FLOAT32_OFF = 2e-6
 """Rounding; observed are 5e-7."""
 
 
+def kernels() -> ModuleType:
+    """Of this file alone, as they are for the interpreter or for the compiler, but not for both."""
+    assert KERNELS not in sys.modules
+    found = import_module(KERNELS)
+    del sys.modules[KERNELS]
+    return found
+
+
 @pytest.fixture(scope="module")
 def interpreted() -> Iterator[ModuleType]:
-    """The kernels, made for the interpreter; no other test sees them, or Triton told so."""
+    """Made for the interpreter; no other test sees Triton told so."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
-        assert KERNELS not in sys.modules
-        yield import_module(KERNELS)
-    del sys.modules[KERNELS]
+        yield kernels()
 
 
 def use(cell: str, size: int, dtype: torch.dtype = torch.float32) -> Use:
@@ -39,7 +49,7 @@ def use(cell: str, size: int, dtype: torch.dtype = torch.float32) -> Use:
 
 # hidden sizes below, at and above a power of two; a batch below, at and above a tile
 @pytest.mark.parametrize(
-    ("members", "time", "batch", "size"), [(3, 4, 21, 20), (1, 1, 1, 7), (2, 5, 16, 16)]
+    ("members", "time", "batch", "size"), [(2, 3, 21, 20), (1, 1, 1, 7), (2, 3, 16, 16)]
 )
 @pytest.mark.parametrize("cell", GATES)
 def test_values_and_gradients_are_those_of_the_loop(
@@ -71,7 +81,7 @@ def test_they_compute_what_layers_of_torch_do(
     monkeypatch.setattr("trainers.models.recurrent_kernels.fastest", kernels)
     torch.manual_seed(0)
     layers = [MODULES[cell](5, 18, batch_first=True) for _ in range(2)]
-    x = torch.randn(2, 19, 6, 5)
+    x = torch.randn(2, 19, 4, 5)
     names = [name for name, _ in layers[0].named_parameters()]
     stacked = {
         name: torch.stack([dict(layer.named_parameters())[name].detach() for layer in layers])
@@ -109,18 +119,18 @@ def test_in_bfloat16_only_rounding_is_lost(
 ) -> None:
     monkeypatch.setattr(interpreted, "_product", product_of_cut)
     rounded = use(cell, 24, torch.bfloat16)
-    given = example(rounded, 2, 8, 17)
+    given = example(rounded, 1, 8, 17)
     assert 1e-3 < deviation(interpreted.KERNELS[cell], rounded, given) < TOLERANCE[torch.bfloat16]
 
 
 @pytest.mark.parametrize("cell", GATES)
 def test_a_member_that_is_nan_leaves_the_others(cell: str, interpreted: ModuleType) -> None:
-    (gates,), first, weights, _, _ = example(use(cell, 20), 3, 4, 17)
+    (gates,), first, weights, _, _ = example(use(cell, 20), 3, 3, 5)
     kernel = interpreted.KERNELS[cell]
     well = kernel.forward(gates, first, weights)
-    gates[1, 2] = torch.nan
+    gates[1, 1] = torch.nan
     ill = kernel.forward(gates, first, weights)
-    assert ill[0][1, 2:].isnan().all()
+    assert ill[0][1, 1:].isnan().all()
     for one, other in zip(well, ill, strict=True):
         assert torch.equal(one[[0, 2]], other[[0, 2]])
         # nor does the number of members change anything
@@ -138,13 +148,59 @@ def test_what_fits_a_multiprocessor(interpreted: ModuleType) -> None:
         for dtype in (torch.float32, torch.bfloat16)
     }
     assert held == {
-        ("tanh", torch.float32): 128,
+        ("tanh", torch.float32): 64,
         ("tanh", torch.bfloat16): 256,
-        ("relu", torch.float32): 128,
+        ("relu", torch.float32): 64,
         ("relu", torch.bfloat16): 256,
-        ("gru", torch.float32): 128,
+        ("gru", torch.float32): 64,
         ("gru", torch.bfloat16): 128,
         ("lstm", torch.float32): 64,
         ("lstm", torch.bfloat16): 128,
     }
     assert not interpreted.fits("tanh", 16, torch.float64, memory)
+
+
+POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16"}
+
+
+def compiled(kernel: Any, width: int, dtype: torch.dtype) -> Any:
+    """For an H200, as `_launch` would have it compiled."""
+    constants: dict[str, int] = {"width": width, "rows": 16}
+    if "relu" in kernel.arg_names:
+        constants["relu"] = False
+    types = dict.fromkeys(constants, "constexpr") | dict.fromkeys(("time", "batch", "size"), "i32")
+    signature = {name: types.get(name, POINTERS[dtype]) for name in kernel.arg_names}
+    by_16 = [["tt.divisibility", 16]]
+    known = {
+        (place,): by_16
+        for place, name in enumerate(kernel.arg_names)
+        if name == "size" or signature[name] in POINTERS.values()
+    }
+    source = triton.compiler.ASTSource(kernel, signature, constexprs=constants, attrs=known)
+    target = compiler.GPUTarget("cuda", 90, 32)
+    return triton.compile(source, target=target, options={"num_warps": 8})
+
+
+# the widest of each
+@pytest.mark.parametrize(
+    ("cell", "size", "dtype"),
+    [
+        ("tanh", 256, torch.bfloat16),
+        ("gru", 128, torch.bfloat16),
+        ("lstm", 128, torch.bfloat16),
+        ("lstm", 64, torch.float32),
+    ],
+)
+def test_they_compile_and_take_the_memory_that_is_counted(
+    cell: str, size: int, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    module = kernels()
+    name = {"tanh": "_plain"}.get(cell, f"_{cell}")
+    for kernel in (getattr(module, name), getattr(module, f"{name}_backward")):
+        program = compiled(kernel, size, dtype)
+        assert program.metadata.shared <= module.shared_bytes(cell, size, dtype)
+    assert program.metadata.shared > 0.85 * module.shared_bytes(cell, size, dtype)
+    assert ("mma.sync" in program.asm["ptx"]) == (dtype == torch.bfloat16)
+    assert "cp.async" in program.asm["ptx"]  # what the next step reads

@@ -25,19 +25,29 @@ from trainers.models.recurrent_loops import GATES, Recurrence, Tensors
 
 TILE: Final = 16
 """Rows of a batch in a program, and the least width: Triton's products have no smaller side."""
-ROOM_BYTES: Final = 2**15
-"""Of a multiprocessor's shared memory, what is left for all but the weights."""
-TYPES: Final = (torch.float32, torch.bfloat16)
+TILES: Final = {"tanh": 4, "relu": 4, "gru": 11, "lstm": 13}
+"""So many (TILE, width) has a backward pass in shared memory, beside the weights: what it reads for
+the next step, and what it multiplies."""
+WIDEST: Final = {torch.float32: 64, torch.bfloat16: 256}
+"""Of each type. There are no tensor cores for float32, and registers hold no wider products."""
+RESERVED_BYTES: Final = 1024
+"""Of a multiprocessor's shared memory, what CUDA keeps of it for itself."""
 
 
 def fits(cell: str, hidden_size: int, dtype: torch.dtype, memory_bytes: int) -> bool:
-    """Whether the weights of a member fit into the shared memory of a multiprocessor.
+    """Whether a program fits into the shared memory of a multiprocessor.
 
-    They are read at every step; from farther away, a step would wait for them. On an H200 that is
-    an LSTM of 128 units in bfloat16 and of 64 in float32.
+    The weights of a member are read at every step; from farther away, every step would wait.
     """
-    held = GATES[cell] * _width(hidden_size) ** 2 * dtype.itemsize
-    return dtype in TYPES and held + ROOM_BYTES <= memory_bytes
+    if _width(hidden_size) > WIDEST.get(dtype, 0):
+        return False
+    return shared_bytes(cell, hidden_size, dtype) + RESERVED_BYTES <= memory_bytes
+
+
+def shared_bytes(cell: str, hidden_size: int, dtype: torch.dtype) -> int:
+    """What a program takes of it at most."""
+    width = _width(hidden_size)
+    return (GATES[cell] * width + TILES[cell] * TILE) * width * dtype.itemsize
 
 
 def _width(hidden_size: int) -> int:
@@ -85,7 +95,8 @@ def _tile(batch, size, width: tl.constexpr, rows: tl.constexpr):
     return member, row, column, (row < batch) & (column < size)
 
 
-# Kernels. `line` counts the rows (M, T, B) up to that of a step, and `one` is where it begins in
+# Kernels. Two stages of a loop are in flight: what a step reads is fetched during the one before.
+# `line` counts the rows (M, T, B) up to that of a step, and `one` is where it begins in
 # tensors of H columns.
 
 
@@ -98,7 +109,7 @@ def _plain(
     turned = _matrix(weight + member * size * size, size, width, True)
     h = _load(h_first + (member * batch + row) * size + column, here)
     line = member * time * batch + row
-    for _step in range(time):
+    for _step in tl.range(time, num_stages=2):
         one = line * size + column
         h = _load(gates + one, here) + _product(h, turned)
         h = tl.where(h < 0, 0.0, h) if relu else _tanh(h)  # NaN stays NaN
@@ -116,7 +127,7 @@ def _plain_backward(
     end = (member * batch + row) * size + column
     of_h = _load(of_last + end, here)
     line = (member * time + time - 1) * batch + row
-    for _step in range(time):
+    for _step in tl.range(time, num_stages=2):
         one = line * size + column
         h = _load(states + one, here)
         of_h += _load(of_states + one, here)
@@ -142,7 +153,7 @@ def _gru(
     of_product = _load(biases + 2 * size, here)
     h = _load(h_first + (member * batch + row) * size + column, here)
     line = member * time * batch + row
-    for _step in range(time):
+    for _step in tl.range(time, num_stages=2):
         one, two = line * size + column, line * 2 * size + column
         inputs = gates + line * 3 * size + column
         reset = _sigmoid(_load(inputs + size, here) + of_reset + _product(h, to_reset))
@@ -171,7 +182,7 @@ def _gru_backward(
     end = (member * batch + row) * size + column
     of_h = _load(of_last + end, here)
     line = (member * time + time - 1) * batch + row
-    for step in range(time):
+    for step in tl.range(time, num_stages=2):
         one, two = line * size + column, line * 2 * size + column
         reset, update = _load(opened + two, here), _load(opened + two + size, here)
         new, product = _load(proposed + one, here), _load(products + one, here)
@@ -207,7 +218,7 @@ def _lstm(
     begin = (member * batch + row) * size + column
     h, c = _load(h_first + begin, here), _load(c_first + begin, here)
     line = member * time * batch + row
-    for _step in range(time):
+    for _step in tl.range(time, num_stages=2):
         one, four = line * size + column, line * 4 * size + column
         enter = _sigmoid(_load(gates + four, here) + _product(h, to_enter))
         forget = _sigmoid(_load(gates + four + size, here) + _product(h, to_forget))
@@ -238,7 +249,7 @@ def _lstm_backward(
     end = (member * batch + row) * size + column
     of_h, of_c = _load(of_h_last + end, here), _load(of_c_last + end, here)
     line = (member * time + time - 1) * batch + row
-    for step in range(time):
+    for step in tl.range(time, num_stages=2):
         one, four = line * size + column, line * 4 * size + column
         enter, forget = _load(opened + four, here), _load(opened + four + size, here)
         propose = _load(opened + four + 2 * size, here)
