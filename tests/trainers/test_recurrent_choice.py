@@ -122,12 +122,14 @@ def test_the_first_way_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -
     assert len(asked) == 2
 
 
+GPU = SimpleNamespace(major=9, shared_memory_per_multiprocessor=233_472)
+
+
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that nothing is computed on."""
-    sizes = SimpleNamespace(shared_memory_per_multiprocessor=233_472)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: sizes)
-    monkeypatch.setattr(recurrent_choice, "trusted", lambda name, build, use: build())
+    properties = {"cuda:0": GPU, "cuda:1": SimpleNamespace(major=7)}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties[str(device)])
 
 
 def kernels_that(fits: Callable[..., bool]) -> SimpleNamespace:
@@ -143,13 +145,15 @@ def test_the_kernel_is_for_sizes_that_fit_and_where_triton_is(
         return kernels_that(lambda cell, size, dtype, memory: (size, memory) == (20, 233_472))
 
     persistent = recurrent_choice._persistent
+    use = GRU._replace(device=torch.device("cuda", 0))
     monkeypatch.setattr(recurrent_choice, "import_module", loaded)
     monkeypatch.setattr(recurrent_choice, "find_spec", lambda name: object())
-    assert persistent(GRU) is LOOPS["gru"]
-    assert persistent(GRU._replace(hidden_size=21)) is None
+    assert persistent(use) is LOOPS["gru"]
+    assert persistent(use._replace(hidden_size=21)) is None
+    assert persistent(use._replace(device=torch.device("cuda", 1))) is None
     monkeypatch.setattr(recurrent_choice, "find_spec", lambda name: None)
     monkeypatch.setattr(recurrent_choice, "import_module", refused)
-    assert persistent(GRU) is None
+    assert persistent(use) is None
 
 
 def test_graphs_are_left_alone_once_they_failed(monkeypatch: pytest.MonkeyPatch) -> None:

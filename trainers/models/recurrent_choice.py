@@ -51,10 +51,10 @@ def _kernel(use: Use) -> Recurrence | None:
 
 
 def _persistent(use: Use) -> Recurrence | None:
-    if find_spec("triton") is None:
+    gpu = torch.cuda.get_device_properties(use.device)
+    if gpu.major < 8 or find_spec("triton") is None:  # older ones have no bfloat16
         return None
-    kernels = import_module(KERNELS)
-    memory = torch.cuda.get_device_properties(use.device).shared_memory_per_multiprocessor
+    kernels, memory = import_module(KERNELS), gpu.shared_memory_per_multiprocessor
     if not kernels.fits(use.cell, use.hidden_size, use.dtype, memory):
         return None
     found: Recurrence = kernels.KERNELS[use.cell]

@@ -54,7 +54,8 @@ def _width(hidden_size: int) -> int:
     return max(TILE, 1 << (hidden_size - 1).bit_length())
 
 
-# Parts of the kernels. `tl` has its own sigmoid; that one is slower in Triton's interpreter.
+# Parts of the kernels. `tl.sigmoid` is no primitive: whether it is for the interpreter or for the
+# compiler is settled when Triton is first imported, and tests want both in one process.
 
 
 @triton.jit
