@@ -60,7 +60,7 @@ BACKWARD = LOOPS["gru"].backward
 @pytest.mark.parametrize(
     ("recurrence", "words"),
     [
-        (Recurrence(turned, BACKWARD), "of gru with 20 units in torch.float32, it gives results"),
+        (Recurrence(turned, BACKWARD), "for gru of 20 units in torch.float32, which only costs"),
         (Recurrence(LOOPS["gru"].forward, without_update_gate), "gives results that are off by"),
         (Recurrence(nan, BACKWARD), "gives results that are off by nan"),
         (Recurrence(refused, BACKWARD), "fails: RuntimeError: out of resource: shared memory"),

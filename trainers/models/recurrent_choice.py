@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
+from textwrap import shorten
 from typing import Final, NamedTuple
 
 import torch
@@ -89,15 +90,16 @@ def trusted(name: str, build: Callable[[], Recurrence | None], use: Use) -> Recu
         off = 0.0 if built is None else deviation(built, use, example(use))
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # a compiler's are of many types
-        why = f"fails: {type(error).__name__}: {error}"
+    except Exception as error:  # of many types
+        # a compiler's words may go on for pages
+        why = f"fails: {type(error).__name__}: {shorten(str(error), 300)}"
     else:
         if off <= most:
             return built
         why = f"gives results that are off by {off:.2g}, of which rounding explains {most:g}"
     warnings.warn(
-        f"of {use.cell} with {use.hidden_size} units in {use.dtype}, {name} {why}; a slower way "
-        "is taken",
+        f"{name} is not used for {use.cell} of {use.hidden_size} units in {use.dtype}, which only "
+        f"costs speed: it {why}",
         RuntimeWarning,
         stacklevel=2,
     )
