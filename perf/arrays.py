@@ -33,9 +33,9 @@ from spaces import Config, default
 from trainers.catalog import family_space, load_family
 from trainers.data.batching import DeviceData
 from trainers.data.dataset import Dataset, Sequences, Split
-from trainers.models import recurrent_kernels
-from trainers.models.recurrent_choice import WAYS, Use
-from trainers.models.recurrent_loops import LOOPS, Recurrence
+from trainers.models.recurrence import operations
+from trainers.models.recurrence.choice import WAYS, Use
+from trainers.models.recurrence.loops import LOOPS, Recurrence
 from trainers.tasks import MultilabelFrames
 from trainers.training.loop import Training, TrainingArray
 
@@ -282,7 +282,7 @@ def recurrences_by(way: str) -> Iterator[None]:
         use = Use(cell, state.shape[-1], state.dtype, state.device)
         return (WAYS[way](use) if way in WAYS else None) or LOOPS[cell]
 
-    with mock.patch.object(recurrent_kernels, "fastest", chosen):
+    with mock.patch.object(operations, "fastest", chosen):
         yield
 
 

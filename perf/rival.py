@@ -239,12 +239,12 @@ rival, that or what its best trial said, whichever is lower, is what ours is com
 What differs: the rival draws at random and fits its best once more, ours are proposals of TPE
 (without the table of good starting points) and the best is kept from its trial; the rival draws
 the windows of its steps out of all train windows with a seed of the trial, our trials read the
-same {STEPS * BATCH:,} windows, drawn once, in an order of the seed; the rival scales each window by its own mean and deviation and
-forecasts through a two-layer perceptron of 128 units, ours through one linear map, and whether
-forecasts are changes from the last value is searched. Its loggers, progress bars and
-checkpoints are switched off; our event log, checkpoints, leaderboard, export and criticism are
-all in the time. "Training" is what the trials report of their own time, as a share of the
-slots' time; the rival's own figure counts setting a model up as training.
+same {STEPS * BATCH:,} windows, drawn once, in an order of the seed; the rival scales each window
+by its own mean and deviation and forecasts through a two-layer perceptron of 128 units, ours
+through one linear map, and whether forecasts are changes from the last value is searched. Its
+loggers, progress bars and checkpoints are switched off; our event log, checkpoints, leaderboard,
+export and criticism are all in the time. "Training" is what the trials report of their own time,
+as a share of the slots' time; the rival's own figure counts setting a model up as training.
 """
 
 

@@ -23,7 +23,7 @@ MAY_IMPORT = {
 }
 HOMES = {
     "torch": r"trainers/.*",
-    "triton": r"trainers/models/recurrent_triton\.py",
+    "triton": r"trainers/models/recurrence/persistent\.py",
     "ray": r"search/runner/(leases|tune|private)\.py|cluster/(connect|jobs|preflight)\.py",
     # two samplers are its own, through one file that speaks its language; in tracking, it writes
     # a study as a storage of its own, for optuna-dashboard
@@ -133,7 +133,7 @@ def imports_inside_functions(source: str) -> list[int]:
         ("search/samplers/evolution.py", "import optuna"),
         ("search/runner/desk.py", "import ray"),
         ("trainers/training/loop.py", "def f():\n    import ray"),
-        ("trainers/models/recurrent_choice.py", "import triton"),
+        ("trainers/models/recurrence/choice.py", "import triton"),
     ],
 )
 def test_the_rule_catches(where: str, source: str) -> None:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from trainers.cuda_graphs import Graph, Graphs
 from trainers.device import free_memory
-from trainers.models.recurrent_choice import Use, deviation, example
-from trainers.models.recurrent_graphs import graphed, pieces
-from trainers.models.recurrent_loops import GATES, LOOPS
+from trainers.models.recurrence.choice import Use, deviation, example
+from trainers.models.recurrence.graphs import graphed, pieces
+from trainers.models.recurrence.loops import GATES, LOOPS
 
 
 class Again:

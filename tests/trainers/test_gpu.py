@@ -19,8 +19,8 @@ from trainers.data.batching import DeviceData
 from trainers.data.dataset import Dataset, Sequences, Split
 from trainers.device import full_precision
 from trainers.models import MODELS
-from trainers.models.recurrent_choice import TOLERANCE, WAYS, Use, deviation, example
-from trainers.models.recurrent_loops import GATES
+from trainers.models.recurrence.choice import TOLERANCE, WAYS, Use, deviation, example
+from trainers.models.recurrence.loops import GATES
 from trainers.randomness import torch_randomness
 from trainers.tasks import Classification
 from trainers.training import evaluation, gradients

@@ -9,8 +9,8 @@ from torch import Tensor
 from spaces import default, narrow
 from trainers.catalog import family_space, load_family
 from trainers.model import build_model
-from trainers.models.recurrence import CELLS
-from trainers.models.recurrent_loops import ELEMENTS
+from trainers.models.recurrence.cells import CELLS
+from trainers.models.recurrence.loops import ELEMENTS
 from trainers.tasks import Tagging
 
 MEMBERS, BATCH, TIME, SIZE, HIDDEN = 3, 2, 5, 4, 6

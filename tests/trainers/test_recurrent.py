@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from spaces import SearchSpace, contains, default, narrow, sample, searched
 from trainers.backbone import Backbone
 from trainers.models.layers import set_dropout_step
-from trainers.models.recurrence import CELLS, packed
+from trainers.models.recurrence.cells import CELLS, packed
 from trainers.models.recurrent import GRU, LSTM, RNN
 from trainers.models.recurrent_layer import RecurrentLayer, Start
 

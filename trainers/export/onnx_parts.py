@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from trainers.backbone import State
 from trainers.models.attention import attention, rotate, within_window
-from trainers.models.recurrence import CELLS, Hidden
+from trainers.models.recurrence.cells import CELLS, Hidden
 from trainers.models.recurrent_layer import RecurrentLayer
 from trainers.models.s4d import S4D
 from trainers.models.self_attention import SelfAttention

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.models.layers import Dropout
-from trainers.models.recurrence import CELLS, Hidden
+from trainers.models.recurrence.cells import CELLS, Hidden
 
 
 def _uniform(block: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Recurrences of all members of an array at once, with backward passes written out.
 
-Each is one operation of torch, of one layer in one direction; `recurrent_choice` decides how it is
+Each is one operation of torch, of one layer in one direction; `choice` decides how it is
 computed. The gradient of a weight is one product over all steps, after the last of them.
 
 In shapes, M stands for members, T for time, B for batch and H for hidden_size.
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from trainers.models.recurrent_choice import fastest
+from trainers.models.recurrence.choice import fastest
 
 
 @custom_op("seqtune::plain_recurrence", mutates_args=())

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from trainers.cuda_graphs import GRAPHS
-from trainers.models.recurrent_graphs import graphed
-from trainers.models.recurrent_loops import GATES, LOOPS, Recurrence, Tensors
+from trainers.models.recurrence.graphs import graphed
+from trainers.models.recurrence.loops import GATES, LOOPS, Recurrence, Tensors
 
-KERNELS: Final = "trainers.models.recurrent_triton"
+KERNELS: Final = "trainers.models.recurrence.persistent"
 """Imported on a GPU alone, and where Triton is: builds of torch for CUDA bring it."""
 TOLERANCE: Final = {torch.float64: 1e-9, torch.float32: 2e-3, torch.bfloat16: 3e-2}
 """How far results may be off, as a share of what they should be: by rounding, which for float32 may

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from trainers.cuda_graphs import Graphs
-from trainers.models import recurrent_choice, recurrent_kernels
-from trainers.models.recurrent_choice import (
+from trainers.models.recurrence import choice, operations
+from trainers.models.recurrence.choice import (
     TOLERANCE,
     WAYS,
     Use,
@@ -20,7 +20,7 @@ from trainers.models.recurrent_choice import (
     fastest,
     trusted,
 )
-from trainers.models.recurrent_loops import GATES, LOOPS, Recurrence, Tensors
+from trainers.models.recurrence.loops import GATES, LOOPS, Recurrence, Tensors
 
 CPU = torch.device("cpu")
 
@@ -111,10 +111,10 @@ def test_the_first_way_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -
         return LOOPS["tanh"]
 
     assert list(WAYS) == ["persistent kernel", "CUDA graphs"]
-    monkeypatch.setattr(recurrent_choice, "WAYS", {"a": none, "b": some})
+    monkeypatch.setattr(choice, "WAYS", {"a": none, "b": some})
     assert fastest("gru", on_a_gpu()) is LOOPS["tanh"]
     assert asked == [Use("gru", 20, torch.float32, torch.device("cuda", 0))]
-    monkeypatch.setattr(recurrent_choice, "WAYS", {"a": none})
+    monkeypatch.setattr(choice, "WAYS", {"a": none})
     assert fastest("gru", on_a_gpu()) is LOOPS["gru"]
     assert len(asked) == 2
     assert fastest("gru", on_a_gpu(torch.float16)) is LOOPS["gru"]
@@ -141,25 +141,25 @@ def test_the_kernel_is_for_sizes_that_fit_and_where_triton_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def loaded(name: str) -> SimpleNamespace:
-        assert name == "trainers.models.recurrent_triton"
+        assert name == "trainers.models.recurrence.persistent"
         return kernels_that(lambda cell, size, dtype, memory: (size, memory) == (20, 233_472))
 
-    persistent = recurrent_choice._persistent
+    persistent = choice._persistent
     use = GRU._replace(device=torch.device("cuda", 0))
-    monkeypatch.setattr(recurrent_choice, "import_module", loaded)
-    monkeypatch.setattr(recurrent_choice, "find_spec", lambda name: object())
+    monkeypatch.setattr(choice, "import_module", loaded)
+    monkeypatch.setattr(choice, "find_spec", lambda name: object())
     assert persistent(use) is LOOPS["gru"]
     assert persistent(use._replace(hidden_size=21)) is None
     assert persistent(use._replace(device=torch.device("cuda", 1))) is None
-    monkeypatch.setattr(recurrent_choice, "find_spec", lambda name: None)
-    monkeypatch.setattr(recurrent_choice, "import_module", refused)
+    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    monkeypatch.setattr(choice, "import_module", refused)
     assert persistent(use) is None
 
 
 def test_graphs_are_left_alone_once_they_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     graphs = Graphs()
-    monkeypatch.setattr(recurrent_choice, "GRAPHS", graphs)
-    monkeypatch.setattr(recurrent_choice, "_graphed", lambda use: LOOPS["tanh"])
+    monkeypatch.setattr(choice, "GRAPHS", graphs)
+    monkeypatch.setattr(choice, "_graphed", lambda use: LOOPS["tanh"])
     assert WAYS["CUDA graphs"](GRU) is LOOPS["tanh"]
     graphs.usable = False
     assert WAYS["CUDA graphs"](GRU) is None
@@ -167,5 +167,5 @@ def test_graphs_are_left_alone_once_they_failed(monkeypatch: pytest.MonkeyPatch)
 
 def test_on_a_processor_no_kernel_is_imported() -> None:
     gates, h, weight = torch.zeros(1, 2, 3, 4), torch.zeros(1, 3, 4), torch.zeros(1, 4, 4)
-    recurrent_kernels.plain(gates, h.requires_grad_(), weight, False).sum().backward()
-    assert recurrent_choice.KERNELS not in sys.modules
+    operations.plain(gates, h.requires_grad_(), weight, False).sum().backward()
+    assert choice.KERNELS not in sys.modules

@@ -6,7 +6,7 @@ from typing import Final
 from torch import Tensor
 
 from trainers.cuda_graphs import GRAPHS, Graphs
-from trainers.models.recurrent_loops import Recurrence, Tensors
+from trainers.models.recurrence.loops import Recurrence, Tensors
 
 MOST_STEPS: Final = 16
 """Of one graph: enough that its launch hardly counts, and few enough to hold little memory."""

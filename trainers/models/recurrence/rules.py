@@ -1,6 +1,6 @@
 """Recurrences of several models at once: rules of `torch.func.vmap` for torch's kernels.
 
-torch has none for its fused recurrences. These hand a layer of all members to `recurrent_kernels`;
+torch has none for its fused recurrences. These hand a layer of all members to `operations`;
 a single model still goes through the fused kernel.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from trainers.models.recurrent_kernels import gru, lstm, plain
+from trainers.models.recurrence.operations import gru, lstm, plain
 
 States = tuple[Tensor, ...]
 

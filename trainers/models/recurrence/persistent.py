@@ -21,7 +21,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from trainers.models.recurrent_loops import GATES, Recurrence, Tensors
+from trainers.models.recurrence.loops import GATES, Recurrence, Tensors
 
 TILE: Final = 16
 """Rows of a batch in a program, and the least width: Triton's products have no smaller side."""

@@ -17,8 +17,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers.models.recurrent_choice import KERNELS, TOLERANCE, Use, deviation, example
-from trainers.models.recurrent_loops import GATES, Recurrence
+from trainers.models.recurrence.choice import KERNELS, TOLERANCE, Use, deviation, example
+from trainers.models.recurrence.loops import GATES, Recurrence
 
 triton = pytest.importorskip("triton", reason="Triton is for Linux")
 tl = pytest.importorskip("triton.language")
@@ -78,7 +78,7 @@ def test_they_compute_what_layers_of_torch_do(
         chosen.append(name)
         return interpreted.KERNELS[name]
 
-    monkeypatch.setattr("trainers.models.recurrent_kernels.fastest", kernels)
+    monkeypatch.setattr("trainers.models.recurrence.operations.fastest", kernels)
     torch.manual_seed(0)
     layers = [MODULES[cell](5, 18, batch_first=True) for _ in range(2)]
     x = torch.randn(2, 19, 4, 5)

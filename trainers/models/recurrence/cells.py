@@ -1,7 +1,7 @@
 """The recurrences themselves, of one layer in one direction, over a whole sequence at once.
 
 Everything recurrent goes through here, so that one place decides which kernel runs. The kernels are
-torch's fused ones wherever torch has one; under `torch.func.vmap` those of `members`.
+torch's fused ones wherever torch has one; under `torch.func.vmap` those of `rules`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers.models.members import register_rules
+from trainers.models.recurrence.rules import register_rules
 
 register_rules()
 
