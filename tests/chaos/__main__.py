@@ -43,7 +43,7 @@ def soak(folder: Path, names: list[str], rng: random.Random) -> list[str]:
                 lab.wait_for_reports(REPORTS_BETWEEN)
                 say(f"     alive again {time.monotonic() - mended:.1f} s after it was mended")
                 if lab.over:
-                    return [f"the study was over after {number} faults"]
+                    return [f"the study was over after {number} faults", lab.last_words()]
                 # neither over before the last fault nor far from its end after it
                 lab.pace(0.1 if lab.progress() < 0.8 * number / len(names) else 0.6)
             say("all faults were played")

@@ -116,8 +116,8 @@ class Laboratory:
         draft.replace(self.folder / PACE)
 
     def progress(self) -> float:
-        """The share of all trials that have ended."""
-        return self.count("ended") / (len(FAMILIES) * (self.trials + TOP * SEEDS))
+        """The share of all trials that have begun; successive halving ends most of them at once."""
+        return self.count("proposed") / (len(FAMILIES) * (self.trials + TOP * SEEDS))
 
     def wait_for_reports(self, count: int) -> None:
         """Until so many more epochs are told; a driver that has ended is followed by another.
