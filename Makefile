@@ -6,7 +6,7 @@ DEMO := results/digits
 
 CHAOS ?= --seed 0 --faults 30
 
-.PHONY: demo test test-cluster chaos check format browser perf clean
+.PHONY: demo test test-cluster chaos check format browser machines perf clean
 
 # A small study end to end on bundled data: five families, leaderboard, exported model.
 demo: $(INSTALLED)
@@ -17,16 +17,24 @@ demo: $(INSTALLED)
 test: check browser
 	$(BIN)/python -m pytest
 
-# Several machines on one: a study through lost machines and a cut network, and through eleven faults
-# of as many kinds. Needs root on Linux, for namespaces and small disks; for anybody else the tests
-# are skipped, and say so.
-test-cluster: $(INSTALLED)
+# Several machines on one: a study through lost machines and a cut network, through eleven faults of
+# as many kinds, and over SSH. Needs root on Linux that may make namespaces and small disks; for
+# anybody else the tests are skipped, and a line at the end says why.
+test-cluster: $(INSTALLED) machines
 	$(BIN)/python -m pytest -m cluster tests/chaos tests/cluster
 
 # Faults drawn at random befall a study over three machines, which must end as without them:
 # `make chaos CHAOS="--seed 1 --faults 100"`.
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.chaos $(CHAOS)
+
+# What machines on one are made with; root on Debian gets it.
+machines:
+	@if command -v ip && command -v pgrep && test -x /usr/sbin/sshd; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get; then \
+	    apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends iproute2 procps openssh-server; \
+	fi > /dev/null || true
 
 # The report is looked at in a real browser. Where there is none, root on Debian gets one; for anybody
 # else those tests are skipped, and say so.

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import settings
 from pyarrow import fs
 
+from tests.chaos.rights import no_disks, no_machines
+
 # The same examples in every run, and no limit of time that a busy machine would break.
 settings.register_profile("seqtune", deadline=None, derandomize=True)
 settings.load_profile("seqtune")
@@ -22,6 +24,27 @@ settings.load_profile("seqtune")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`pytest --update-golden` writes what is compared with a file; read the diff afterwards."""
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files and lists")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line says why tests of several machines were skipped, if they were."""
+    skipped = terminalreporter.stats.get("skipped", ())
+    for why in sorted({report.longrepr[-1] for report in skipped if "cluster" in report.keywords}):
+        terminalreporter.write_line(f"no test of several machines: {why.removeprefix('Skipped: ')}")
+
+
+@pytest.fixture(scope="session")
+def disks() -> None:
+    """Skips a test that makes disks where that is not allowed, and says why."""
+    if why := no_disks():
+        pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def machines() -> None:
+    """Skips a test of several machines on one where they cannot be made, and says why."""
+    if why := no_machines():
+        pytest.skip(why)
 
 
 class ObjectStore:

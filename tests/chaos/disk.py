@@ -46,10 +46,14 @@ class Disk:
 
 
 @contextmanager
-def small_disk(folder: Path, size: int = 4 << 20) -> Iterator[Disk]:
-    """A disk of so many bytes at `folder`, which is made if need be."""
+def small_disk(folder: Path, size: int = 4 << 20, *, name: str = "seqtune-test") -> Iterator[Disk]:
+    """A disk of so many bytes at `folder`, which is made if need be.
+
+    Args:
+        name: What `mount` calls it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "seqtune-test", folder]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", name, folder]
     subprocess.run(command, check=True)
     subprocess.run(["mount", "--make-shared", folder], check=True)  # with other namespaces
     try:

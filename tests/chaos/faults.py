@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from tests.chaos.disk import Disk
@@ -95,11 +95,15 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def draw(count: int, rng: random.Random) -> list[str]:
-    """That many faults in random order, each kind as often as the others, within one."""
-    names: list[str] = []
+def draw(count: int, rng: random.Random, kinds: Sequence[str] | None = None) -> list[str]:
+    """That many faults in random order, each kind as often as the others, within one.
+
+    Args:
+        kinds: From which to draw; all, if None.
+    """
+    kinds, names = kinds or list(FAULTS), list[str]()
     while len(names) < count:
-        names += rng.sample(list(FAULTS), len(FAULTS))
+        names += rng.sample(kinds, len(kinds))
     return names[:count]
 
 

@@ -1,7 +1,5 @@
 """A study of stand-ins over several machines, and all that can befall it."""
 
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +11,8 @@ from pathlib import Path
 from search.store.log import LOG
 from tests.chaos.disk import Disk, small_disk
 from tests.chaos.driver import FAMILIES, SEEDS, STAND_INS, TOP
-from tests.chaos.machines import PATIENCE_SECONDS, TOOLS, Machines, wait
+from tests.chaos.keeper import kept
+from tests.chaos.machines import NAME, PATIENCE_SECONDS, Machines, wait
 from tests.chaos.standin import ERROR, MEMORY, ORDERS, PACE, TAKEN
 
 WORKER = "Trainable"  # in what Ray calls the processes that carry leases
@@ -25,18 +24,18 @@ class Laboratory:
     """The machines, the disks and the driver of one study.
 
     Args:
-        disks: What the study's folder and its checkpoints lie on.
         kind: Whether trials are real or stand-ins.
         trials: Of each family.
+
+    Attributes:
+        disks: What the study's folder and its checkpoints lie on.
     """
 
-    def __init__(
-        self, folder: Path, machines: Machines, disks: list[Disk], kind: str, trials: int
-    ) -> None:
+    def __init__(self, folder: Path, machines: Machines, kind: str, trials: int) -> None:
         self.folder = folder
         self.kind = kind
         self.machines = machines
-        self.disks = disks
+        self.disks: list[Disk] = []
         self.trials = trials
         self.results = folder / "disk" / "study"
         self.driver: subprocess.Popen[bytes] | None = None
@@ -82,6 +81,12 @@ class Laboratory:
         self.driver.send_signal(signal.SIGKILL)
         self.driver.wait()
 
+    def bury(self) -> None:
+        """Take note that all of it has been ended."""
+        self.machines.bury()
+        if self.driver is not None:
+            self.driver.wait()
+
     def revive(self) -> None:
         """Go on after a driver that has ended, and remember what it said if it was not killed."""
         if self.driver is not None and self.driver.poll() not in (None, -signal.SIGKILL):
@@ -111,8 +116,8 @@ class Laboratory:
         draft.replace(self.folder / PACE)
 
     def progress(self) -> float:
-        """The share of all trials that have ended."""
-        return self.count("ended") / (len(FAMILIES) * (self.trials + TOP * SEEDS))
+        """The share of all trials that have begun; successive halving ends most of them at once."""
+        return self.count("proposed") / (len(FAMILIES) * (self.trials + TOP * SEEDS))
 
     def wait_for_reports(self, count: int) -> None:
         """Until so many more epochs are told; a driver that has ended is followed by another.
@@ -170,31 +175,19 @@ def laboratory(
     """
     for name in (ORDERS, TAKEN):
         (folder / name).mkdir(parents=True)
+    lab = Laboratory(folder, Machines(folder, 3), kind, trials)
     with ExitStack() as stack:
-        disk = stack.enter_context(small_disk(folder / "disk", DISK_BYTES))
-        cluster = stack.enter_context(Machines(folder, 3))
-        lab = Laboratory(folder, cluster, [disk], kind, trials)
-        cluster.wait_for_all()
+        stack.callback(lab.bury)
+        stack.enter_context(kept(NAME, folder))
+
+        def mount(place: Path) -> None:
+            lab.disks.append(stack.enter_context(small_disk(place, DISK_BYTES, name=NAME)))
+
+        mount(folder / "disk")
+        lab.machines.up()
+        lab.machines.wait_for_all()
         lab.pace(pace_seconds)
         lab.start_driver()
         # a disk of its own: the log is open for writing, which keeps a disk from being read-only
-        place = lab.results / "checkpoints"
-        lab.disks.append(stack.enter_context(small_disk(place, DISK_BYTES)))
-        stack.callback(_end, lab)
+        mount(lab.results / "checkpoints")
         yield lab
-
-
-def can_be_built() -> bool:
-    """Whether this process may make machines and disks; root in a container may not."""
-    if os.geteuid() != 0 or sys.platform != "linux" or not all(map(shutil.which, TOOLS)):
-        return False
-    attempt = "mount -t tmpfs seqtune-test /tmp && ip link add br0 type bridge"
-    tried = subprocess.run(
-        ["unshare", "--net", "--mount", "sh", "-c", attempt], capture_output=True, check=False
-    )
-    return tried.returncode == 0
-
-
-def _end(lab: Laboratory) -> None:
-    if not lab.ended:
-        lab.kill_driver()

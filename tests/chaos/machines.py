@@ -9,19 +9,20 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from cluster.node import own_address
 from cluster.watch import VARIABLE
+from tests.chaos.keeper import MARK, ROOT
+from tests.processes import command_of, environment_of, living, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 240.0
-MARK = "SEQTUNE_LAB"  # in the environment of all processes of a laboratory
 MACHINE = "SEQTUNE_MACHINE"
+NAME = "sq79"  # what all that a laboratory makes is called; a link's name has at most 15 letters
+NETWORK = "10.79.0"
 TOKEN = "0f" * 32
-TOOLS = ("ip", "nsenter", "unshare", "mount")
 
 JOINED = f"""
 import sys
@@ -46,26 +47,24 @@ sys.exit(node.main())
 
 
 class Machines:
-    """A head and some workers; used as a context, which leaves nothing behind.
+    """A head and some workers; the laboratory's keeper ends them, and all that belongs to them.
 
     Args:
-        folder: For logs and homes.
+        folder: For logs, homes and what is temporary.
         count: Workers.
         cpus: That each of them declares.
-        network: The first three bytes of their addresses; two laboratories need two.
+
+    Attributes:
+        address: `host:port` of the head, once they are up.
     """
 
-    def __init__(
-        self, folder: Path, count: int, *, cpus: int = 1, network: str = "10.79.0"
-    ) -> None:
+    def __init__(self, folder: Path, count: int, *, cpus: int = 1) -> None:
         self.folder = folder
         self.count = count
         self.cpus = cpus
-        self._network = network
-        self._bridge = f"sq{network.split('.')[1]}"
+        self.address = ""
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._head: subprocess.Popen[bytes] | None = None
-        self.address = f"{network}.1:6379"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -74,25 +73,33 @@ class Machines:
         return kept | {
             "PYTHONPATH": str(ROOT),
             "HOME": str(self.folder),
+            "TMPDIR": str(self.folder),  # where Ray leaves much when it is killed
             "OMP_NUM_THREADS": "1",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": TOKEN,
             "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": "80000000",
             "RAY_USAGE_STATS_ENABLED": "0",
             VARIABLE: "10",  # a head that is gone is given up by drivers and workers
-            MARK: str(self.folder),
+            MARK: NAME,
         }
 
-    def __enter__(self) -> "Machines":
-        try:
-            self._up()
-        except BaseException:
-            self._down()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._down()
+    def up(self) -> None:
+        """Make the network, and start the head and the workers."""
+        _ip("link", "add", NAME, "type", "bridge")
+        _ip("address", "add", f"{NETWORK}.1/24", "dev", NAME)
+        _ip("link", "set", NAME, "up")
+        for number in range(1, self.count + 1):
+            name = f"{NAME}-{number}"
+            _ip("netns", "add", name)
+            _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+            _ip("link", "set", name, "master", NAME, "up")
+            _ip("-n", name, "address", "add", f"{NETWORK}.{10 + number}/24", "dev", "eth0")
+            _ip("-n", name, "link", "set", "eth0", "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+        self.address = own_address(f"{NETWORK}.1")
+        self.start_head()
+        for number in range(1, self.count + 1):
+            self.boot(number)
 
     def start_head(self) -> None:
         """Start Ray's head, and wait until it is up; on a busy machine it may give up at first."""
@@ -118,7 +125,7 @@ class Machines:
             f"hostname n{number}; mount -t tmpfs -o size=1g tmpfs /dev/shm; "
             f'exec env {MACHINE}=n{number} "$@"'
         )
-        into = ["nsenter", f"--net=/run/netns/{self._bridge}-{number}", "unshare", "--fork"]
+        into = ["nsenter", f"--net=/run/netns/{NAME}-{number}", "unshare", "--fork"]
         into += ["--pid", "--kill-child", "--mount-proc", "--uts", "--mount", "--ipc"]
         into += ["--propagation", "slave"]  # disks that are mounted later are seen there, too
         into += ["bash", "-c", inside, "bash"]
@@ -133,9 +140,15 @@ class Machines:
         assert self._head is not None
         _end(self._head)
         for pid in self.processes("ray"):
-            if MACHINE not in environment_of(pid) and _command(pid).find(b"driver") < 0:
+            if MACHINE not in environment_of(pid) and "driver" not in command_of(pid):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+    def bury(self) -> None:
+        """Take note that all of it has been ended."""
+        for process in (*self._workers.values(), self._head):
+            if process is not None:
+                process.wait()
 
     def dismiss(self) -> None:
         """End all machines' part, as launchers do."""
@@ -145,22 +158,18 @@ class Machines:
 
     def cut(self, number: int) -> None:
         """Pull the network cable."""
-        _ip("link", "set", f"{self._bridge}-{number}", "down")
+        _ip("link", "set", f"{NAME}-{number}", "down")
 
     def heal(self, number: int) -> None:
         """Put it back."""
-        _ip("link", "set", f"{self._bridge}-{number}", "up")
+        _ip("link", "set", f"{NAME}-{number}", "up")
 
     def processes(self, name: str, machine: int | None = None) -> list[int]:
         """Living processes of the laboratory, or of a machine, whose command line has `name`."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            pid = int(entry.name)
-            variables = environment_of(pid)
-            here = machine is None or variables.get(MACHINE) == f"n{machine}"
-            if variables.get(MARK) == str(self.folder) and here and name.encode() in _command(pid):
-                found.append(pid)
-        return sorted(found)
+        found = living(MARK, NAME, name)
+        if machine is None:
+            return found
+        return [pid for pid in found if environment_of(pid).get(MACHINE) == f"n{machine}"]
 
     def _start(self, into: list[str], role: str, options: list[str]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-c", NODE, role, "--address", self.address, *options]
@@ -174,51 +183,6 @@ class Machines:
                 start_new_session=True,
             )
 
-    def _up(self) -> None:
-        self._remove_links()  # of a laboratory that was itself killed
-        _ip("link", "add", self._bridge, "type", "bridge")
-        _ip("address", "add", f"{self._network}.1/24", "dev", self._bridge)
-        _ip("link", "set", self._bridge, "up")
-        for number in range(1, self.count + 1):
-            name = f"{self._bridge}-{number}"
-            _ip("netns", "add", name)
-            _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
-            _ip("link", "set", name, "master", self._bridge, "up")
-            _ip("-n", name, "address", "add", f"{self._network}.{10 + number}/24", "dev", "eth0")
-            _ip("-n", name, "link", "set", "eth0", "up")
-            _ip("-n", name, "link", "set", "lo", "up")
-        self.start_head()
-        for number in range(1, self.count + 1):
-            self.boot(number)
-
-    def _down(self) -> None:
-        for process in self._workers.values():
-            _end(process)
-        if self._head is not None:
-            _end(self._head)
-        for pid in self.processes(""):
-            if pid != os.getpid():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        self._remove_links()
-
-    def _remove_links(self) -> None:
-        for number in range(1, self.count + 1):
-            for kind in ("netns", "link"):  # a link may outlive its namespace for a while
-                with suppress(subprocess.CalledProcessError):
-                    _ip(kind, "del", f"{self._bridge}-{number}")
-        with suppress(subprocess.CalledProcessError):
-            _ip("link", "del", self._bridge)
-
-
-def environment_of(pid: int) -> Mapping[str, str]:
-    """Of a process; nothing once it has ended."""
-    try:
-        text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
-    except OSError:
-        return {}
-    return dict(line.split("=", 1) for line in text.split("\0") if "=" in line)
-
 
 def wait(holds: Callable[[], bool], otherwise: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Until it holds.
@@ -226,18 +190,7 @@ def wait(holds: Callable[[], bool], otherwise: str, seconds: float = PATIENCE_SE
     Raises:
         TimeoutError: It does not in time.
     """
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(otherwise)
-        time.sleep(0.05)
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+    wait_until(holds, seconds, words=lambda: otherwise)
 
 
 def _ip(*words: str) -> None:

@@ -8,12 +8,11 @@ import pytest
 
 from tests.chaos.__main__ import soak
 from tests.chaos.faults import FAULTS, draw
-from tests.chaos.laboratory import can_be_built
 
 
 @pytest.mark.cluster
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(not can_be_built(), reason="machines and disks are made by root on Linux")
+@pytest.mark.usefixtures("machines")
 def test_a_study_ends_as_without_its_faults() -> None:
     rng = random.Random(0)
     with TemporaryDirectory(prefix="soak-", dir="/tmp") as folder:
@@ -25,3 +24,4 @@ def test_each_fault_comes_as_often_as_the_others() -> None:
     assert len(names) == 30
     assert {names.count(name) for name in FAULTS} == {2, 3}
     assert draw(30, random.Random(3)) == names
+    assert draw(4, random.Random(3), ["network cut"]) == ["network cut"] * 4

@@ -11,13 +11,13 @@ import pytest
 from search.store.log import read_events
 from tests.chaos.check import Budget, problems_of
 from tests.chaos.driver import EPOCHS, FAMILIES, REAL, REAL_EPOCHS, SEEDS, TOP
-from tests.chaos.laboratory import Laboratory, can_be_built, laboratory
+from tests.chaos.laboratory import Laboratory, laboratory
 from tests.chaos.machines import wait
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not can_be_built(), reason="machines and disks are made by root on Linux"),
+    pytest.mark.usefixtures("machines"),
 ]
 
 CUT, KILLED = 1, 2  # the third stays as it is

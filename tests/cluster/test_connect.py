@@ -16,6 +16,7 @@ from ray._private import worker as ray_worker
 from ray.job_config import JobConfig
 
 from cluster.connect import CodePath, _start, connect, environment, guard_token, probe
+from tests.processes import living
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -174,12 +175,11 @@ def test_workers_run_our_code_wherever_the_driver_was_started(tmp_path: Path) ->
     for decoy in ("search", "cluster", "spaces"):
         (tmp_path / f"{decoy}.py").write_text("raise RuntimeError('a decoy')")
     (tmp_path / "driver.py").write_text(SIGHT.format(root=str(ROOT)))
-    mark = f"SEQTUNE_TEST={tmp_path}"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "driver.py"],
         cwd=tmp_path,  # on the driver's own path too, after ours
-        env=environ | dict([mark.split("=", 1)]) | {"HOME": str(tmp_path)},
+        env=environ | {"SEQTUNE_TEST": str(tmp_path), "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -193,16 +193,4 @@ def test_workers_run_our_code_wherever_the_driver_was_started(tmp_path: Path) ->
     assert (seen["cpus"], seen["local"], seen["mode"]) == (1, True, "token")
     assert done.stderr == ""
     assert stat.S_IMODE((tmp_path / ".ray" / "auth_token").stat().st_mode) == 0o600
-    assert not processes_with(mark)
-
-
-def processes_with(mark: str) -> list[int]:
-    """The living processes that have `mark` in their environment."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (process / "environ").read_bytes():
-                found.append(int(process.name))
-        except OSError:  # it has ended, or is not ours
-            continue
-    return found
+    assert not living("SEQTUNE_TEST", str(tmp_path))

@@ -10,62 +10,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+from tests.chaos.keeper import MARK, ROOT, kept
+from tests.gated import Gate
+from tests.processes import wait_until
+
 LAB = Path(__file__).with_name("ssh_lab.sh")
-ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("ip", "nsenter", "unshare", "ssh-keygen", "/usr/sbin/sshd")
+TOOLS = ("pgrep", "ssh-keygen", "/usr/sbin/sshd")
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(
-        os.geteuid() != 0 or not all(map(shutil.which, TOOLS)),
-        reason="needs root, openssh-server and iproute2",
-    ),
+    pytest.mark.usefixtures("machines"),
 ]
 
+NAME = "sshlab"  # what ssh_lab.sh calls all that it makes
 MACHINES = ("n1", "n2", "n3")
 HEAD = "10.83.0.11"
 TRIALS, EPOCHS, SEEDS = 9, 6, 2
 PATIENCE_SECONDS = 600.0
-STUDY = f"""
-name = "digits"
-benchmark = "digits_rows"
-families = ["slow.py:Slow"]
-budget = {{ trials_per_family = {TRIALS}, epochs = {EPOCHS} }}
-search = {{ sampler = "random", scheduler = "none" }}
-confirm = {{ seeds = {SEEDS} }}
-
-[space."slow.py:Slow"]
-hidden_size = 16
-num_layers = 1
-batch_size = 32
-bidirectional = false
-optimizer = "adamw"
-"""
-SLOW = """
-import socket
-import time
-from pathlib import Path
-
-from trainers.models.recurrent import GRU
-
-PLACE = Path({place!r})
-
-
-class Slow(GRU):
-    # trains while the gate is there, and a second an epoch; leaves the name of its machine
-
-    def forward(self, x, mask):
-        while self.training and not (PLACE / "gate").exists():
-            time.sleep(0.02)
-        if self.training:
-            (PLACE / "at" / socket.gethostname()).touch()
-            time.sleep(0.02)
-        return super().forward(x, mask)
-"""
 
 
 class Lab:
@@ -74,26 +40,31 @@ class Lab:
     def __init__(self, folder: Path) -> None:
         self.folder, self.machines = folder, folder / "lab"
         self.place = folder / "it's $(touch ran)"
-        (self.place / "at").mkdir(parents=True)
-        (self.place / "slow.py").write_text(SLOW.format(place=str(self.place)))
-        (self.place / "study.toml").write_text(STUDY)
+        self.gate = Gate(self.place)
+        self.gate.write_study(
+            self.place, trials=TRIALS, epochs=EPOCHS, seeds=SEEDS, scheduler="none"
+        )
         self.environ = os.environ | {
             "PATH": f"{self.machines}/bin:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
+            MARK: NAME,
         }
 
     def do(self, action: str, *words: str) -> str:
         done = subprocess.run(
-            [LAB, action, self.machines, *words], capture_output=True, text=True, check=True
+            [LAB, action, self.machines, *words],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout
 
     def start(self) -> None:
         """Render the script and run it, as its top says."""
         setup = self.place / "setup.sh"
-        setup.write_text(
-            f"export PYTHONPATH={ROOT} RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES=80000000\n"
-        )
+        small = "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES=80000000"
+        setup.write_text(f"export PYTHONPATH={ROOT} TMPDIR={self.folder} {small}\n")
         hosts = [word for name in MACHINES for word in ("--host", f"root@{name}")]
         places = ["--folder", str(self.place), "--out", "results", "--setup", str(setup)]
         counts = ["--head", HEAD, "--cpus", "1", "--gpus", "0"]
@@ -105,15 +76,15 @@ class Lab:
             check=True,
         )
         self.do("up", str(len(MACHINES)))
-        self.log = (self.folder / "run.log").open("w+")
-        self.script = subprocess.Popen(
-            ["bash", "run.sh"],
-            cwd=self.place,
-            env=self.environ,
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,
-        )
+        with (self.folder / "run.log").open("w") as log:
+            self.script = subprocess.Popen(
+                ["bash", "run.sh"],
+                cwd=self.place,
+                env=self.environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def said(self) -> str:
         return (self.folder / "run.log").read_text()
@@ -126,10 +97,6 @@ class Lab:
     def count(self, kind: str) -> int:
         return sum(event["event"] == kind for event in self.events())
 
-    def last_training_at(self, machine: str) -> float:
-        mark = self.place / "at" / machine
-        return mark.stat().st_mtime if mark.exists() else 0.0
-
     def left_on(self, machine: str) -> list[str]:
         """What runs there besides what belongs to the machine itself."""
         own = ("bash -c hostname", "sshd: /usr/sbin/sshd -f", "sleep 60", "ps -eo")
@@ -137,38 +104,44 @@ class Lab:
         return [line for line in lines if line.strip() and not line.startswith((*own, " "))]
 
     def wait(self, holds: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not holds():
-            assert self.script.poll() is None, self.said()
-            assert time.monotonic() < deadline, self.said()
-            time.sleep(0.2)
+        wait_until(holds, PATIENCE_SECONDS, words=self.said, beside=self.script, pause_seconds=0.2)
+
+    def lose(self, machine: str) -> None:
+        """Cut its cable until its trial goes on elsewhere; put it back until one trains there."""
+        self.gate.open()
+        self.wait(lambda: all(map(self.gate.last_training_at, MACHINES)))
+        self.wait(lambda: self.count("reported") >= 6)
+        self.do("cut", machine)
+        self.wait(lambda: any(event.get("attempt", 0) > 0 for event in self.events()))
+        self.gate.close()
+        back = time.time()
+        self.do("heal", machine)
+        self.wait(lambda: any("raylet" in line for line in self.left_on(machine)))
+        self.gate.open()
+        self.wait(lambda: self.gate.last_training_at(machine) > back)
+
+    def end(self) -> None:
+        """Ask the script to end, if it has not."""
+        if self.script.poll() is None:
+            self.script.send_signal(signal.SIGTERM)
+            self.script.wait(60)
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A study on three machines; the cable of one is cut, and put back."""
-    lab = Lab(tmp_path_factory.mktemp("ssh"))
-    lab.start()
-    gate = lab.place / "gate"
-    try:
-        gate.touch()
-        lab.wait(lambda: all(map(lab.last_training_at, MACHINES)) and lab.count("reported") >= 6)
-        lab.do("cut", "n3")
-        lab.wait(lambda: any(event.get("attempt", 0) > 0 for event in lab.events()))
-        gate.unlink()
-        back = time.time()
-        lab.do("heal", "n3")
-        lab.wait(lambda: any("raylet" in line for line in lab.left_on("n3")))
-        gate.touch()
-        lab.wait(lambda: lab.last_training_at("n3") > back)
-        lab.script.wait(PATIENCE_SECONDS)
-        yield lab
-    finally:
-        if lab.script.poll() is None:
-            lab.script.send_signal(signal.SIGTERM)
-            lab.script.wait(60)
-        lab.log.close()
-        lab.do("down")
+def lab(machines: None) -> Iterator[Lab]:
+    """A study on three machines that has ended; one of them was lost, and came back."""
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        pytest.skip(f"machines over SSH need {', '.join(missing)}, not found here")
+    # its path is short enough for those of Ray's sockets
+    with TemporaryDirectory(prefix="ssh-", dir="/tmp") as folder, kept(NAME, Path(folder)):
+        lab = Lab(Path(folder))
+        lab.start()
+        try:
+            lab.lose("n3")
+            lab.script.wait(PATIENCE_SECONDS)
+            yield lab
+        finally:
+            lab.end()
 
 
 def test_the_study_ends_with_exactly_its_budget(lab: Lab) -> None:

@@ -1,22 +1,15 @@
-"""A worker on a script, and a small study for it: what runner tests share. Imports no torch."""
+"""A worker on a script, for the tests of the runner. Imports no torch."""
 
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from search.motion.conductor import Conductor
-from search.runner.interruption import Interruption
-from search.runner.leases import Crew, run_leases
 from search.runner.message import Message
-from search.study import Study
 from search.trial import Lease, Outcome
-from spaces import Float, SearchSpace
 
 METRIC = "error"
 
@@ -98,67 +91,3 @@ class ScriptedWorker:
 
     def put_down(self) -> None:
         self.checkpoint.with_suffix(".put_down").write_text(str(self.epoch))
-
-
-def small_study(trials: int, *, epochs: int = 4, scheduler: str = "none") -> Study:
-    return Study.from_mapping(
-        {
-            "name": "scripted",
-            "benchmark": "none",
-            "families": ["lstm"],
-            "budget": {"trials_per_family": trials, "epochs": epochs},
-            "search": {"sampler": "random", "scheduler": scheduler},
-            "confirm": {"top_per_family": 0},
-        }
-    )
-
-
-class Scenario:
-    """One study of scripted trials, carried by real Ray."""
-
-    def __init__(self, folder: Path, study: Study, script: Mapping[int, str] | None = None) -> None:
-        self.folder = folder
-        self.script = dict(script or {})
-        self.events: list[dict[str, Any]] = []
-        self.watch: Callable[[dict[str, Any]], None] = lambda event: None
-        self.conductor = Conductor(
-            spaces={"lstm": SearchSpace({"x": Float(0.0, 1.0)})},
-            maximize=False,
-            metric=METRIC,
-            study=study,
-            record=self.record,
-        )
-
-    def record(self, event: dict[str, Any]) -> None:
-        self.events.append(event)
-        self.watch(event)
-
-    def run(
-        self,
-        slots: int,
-        interruption: Interruption | None = None,
-        watchdog_seconds: float = 3600.0,
-        crews: Callable[[bool], Crew] | None = None,
-    ) -> None:
-        run_leases(
-            self.conductor,
-            crews
-            or (
-                lambda alone: Crew(
-                    hire=partial(ScriptedWorker, self.script),
-                    arrays={"values": np.zeros(1000)},
-                    slots=slots,
-                    cpus=1,
-                    watchdog_seconds=watchdog_seconds,
-                )
-            ),
-            checkpoint_path=lambda trial: self.folder / str(trial),
-            aborted=lambda cause: self.record({"event": "aborted", "time": 0.0, "cause": cause}),
-            interruption=interruption or Interruption(),
-        )
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.events if event["event"] == kind]
-
-    def states(self) -> list[str]:
-        return [trial.state.value for trial in self.conductor.state.trials]

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.processes import command_of, living, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -113,21 +114,12 @@ class Driver:
 
     def left(self, name: str) -> list[str]:
         """Command lines of the present driver's living processes that contain `name`."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"SEQTUNE_TEST={self.mark}".encode() in (process / "environ").read_bytes():
-                    found.append((process / "cmdline").read_bytes().decode())
-            except OSError:
-                continue
-        return [line for line in found if name in line]
+        return [command_of(pid) for pid in living("SEQTUNE_TEST", self.mark, name)]
 
     def wait(self, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not holds():
-            assert time.monotonic() < deadline, self.log.read_text()
-            assert self.process.poll() in (None, -signal.SIGKILL), self.log.read_text()
-            time.sleep(0.05)
+        killed = self.process.poll() == -signal.SIGKILL
+        beside = None if killed else self.process
+        wait_until(holds, PATIENCE_SECONDS, words=self.log.read_text, beside=beside)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from search.runner.starts import Starts, start_path
 from search.store.store import read_study
 from search.terminal.solo import train_alone
 from search.trial import Trial
+from tests.processes import living, wait_until
 from trainers.data.batching import DeviceData
 from trainers.training.loop import Training
 
@@ -67,37 +66,19 @@ def start(results: Path, mode: str) -> subprocess.Popen[bytes]:
         )
 
 
-def left(results: Path, mode: str) -> bool:
-    """Whether a process of a driver is there still: Ray has to find out that it was killed."""
-    mark = f"SEQTUNE_TEST={results}/{mode}".encode()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if mark in (process / "environ").read_bytes():
-                return True
-    return False
-
-
-def wait(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, log.read_text()
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A study whose driver was killed right after it had made a copy, and that then went on."""
     folder = tmp_path_factory.mktemp("population") / "results"
     process = start(folder, "new")
+    said = (folder.parent / "new.txt").read_text
     try:
         copied = lambda: any("copied_from" in event for event in events(folder))  # noqa: E731
-        wait(copied, process, folder.parent / "new.txt")
+        wait_until(copied, PATIENCE_SECONDS, words=said, beside=process, pause_seconds=0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while left(folder, "new") and time.monotonic() < deadline:
-            time.sleep(0.1)
+        gone = lambda: not living("SEQTUNE_TEST", f"{folder}/new")  # noqa: E731
+        wait_until(gone, PATIENCE_SECONDS)  # Ray has to find out that it was killed
         process = start(folder, "resume")
         assert process.wait(PATIENCE_SECONDS) == 0, (folder.parent / "resume.txt").read_text()
         yield folder

@@ -1,47 +1,27 @@
 """The runner on real Ray, with a worker on a script."""
 
-import sys
 from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from ray import cloudpickle
 
-from cluster.connect import connect
 from search.runner import tune as runner_tune
 from search.runner.desk import Desk
-from search.runner.packages import ROOT
 from search.runner.tune import LeaseSearcher, cause_of_death
+from tests.search.scenario import Scenario, ray_session, small_study
 
 pytestmark = pytest.mark.slow
 
 
-def load_scripted() -> ModuleType:
-    """`scripted_worker.py` as a module whose classes travel to the workers by value."""
-    spec = spec_from_file_location("scripted", Path(__file__).with_name("scripted_worker.py"))
-    module = module_from_spec(spec)
-    sys.modules["scripted"] = module
-    spec.loader.exec_module(module)
-    cloudpickle.register_pickle_by_value(module)
-    return module
-
-
-scripted = load_scripted()
-
-
 @pytest.fixture(scope="module", autouse=True)
 def session() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        with connect(code=ROOT, cpus=2):
-            yield
+    with ray_session(cpus=2):
+        yield
 
 
 def test_one_process_carries_many_leases_and_survives_trials_that_fail(tmp_path: Path) -> None:
-    scenario = scripted.Scenario(tmp_path, scripted.small_study(12), {1: "raise", 2: "nan"})
+    scenario = Scenario(tmp_path, small_study(12), {1: "raise", 2: "nan"})
     scenario.run(slots=1)
     assert scenario.states() == ["complete", "failed", "failed"] + ["complete"] * 9
     reports = scenario.of("reported")
@@ -56,7 +36,7 @@ def test_one_process_carries_many_leases_and_survives_trials_that_fail(tmp_path:
 
 
 def test_a_trial_may_end_before_its_lease(tmp_path: Path) -> None:
-    scenario = scripted.Scenario(tmp_path, scripted.small_study(3, epochs=6), {1: "settle"})
+    scenario = Scenario(tmp_path, small_study(3, epochs=6), {1: "settle"})
     scenario.run(slots=1)
     assert scenario.states() == ["complete"] * 3
     assert [(e["epoch"], e["early"]) for e in scenario.of("ended")] == [
@@ -70,8 +50,8 @@ def test_a_trial_may_end_before_its_lease(tmp_path: Path) -> None:
 
 def test_short_leases_do_not_keep_the_second_worker_from_coming_up(tmp_path: Path) -> None:
     # a lease takes 0.25 s, and a process some seconds to start
-    study = scripted.small_study(60, epochs=3)
-    scenario = scripted.Scenario(tmp_path, study, dict.fromkeys(range(60), "sleep"))
+    study = small_study(60, epochs=3)
+    scenario = Scenario(tmp_path, study, dict.fromkeys(range(60), "sleep"))
     scenario.run(slots=2)
     assert scenario.states() == ["complete"] * 60
     assert len({report["pid"] for report in scenario.of("reported")}) == 2
@@ -79,7 +59,7 @@ def test_short_leases_do_not_keep_the_second_worker_from_coming_up(tmp_path: Pat
 
 def test_a_study_in_which_everything_fails_comes_to_its_end(tmp_path: Path) -> None:
     script = dict.fromkeys(range(4), "raise")
-    scenario = scripted.Scenario(tmp_path, scripted.small_study(4), script)
+    scenario = Scenario(tmp_path, small_study(4), script)
     scenario.run(slots=1)
     assert scenario.states() == ["failed"] * 4
     assert scenario.conductor.state.commonest_cause() == "ValueError: the script says so"
@@ -97,7 +77,7 @@ def test_tune_forgets_what_has_ended_and_workers_stay(
 
     monkeypatch.setattr(runner_tune.LeaseCallback, "on_trial_complete", look, raising=False)
     script = {7: "raise", 11: "kill"}
-    scenario = scripted.Scenario(tmp_path, scripted.small_study(40), script)
+    scenario = Scenario(tmp_path, small_study(40), script)
     scenario.run(slots=2)
     assert sorted(scenario.states()) == ["complete"] * 39 + ["failed"]
     assert len(kept) >= 39
@@ -111,18 +91,17 @@ def test_promotions_go_on_where_the_trial_stopped_whatever_tune_calls_it(
 ) -> None:
     ids = iter(f"{number // 3:08x}" for number in range(10_000))  # each identifier three times
     monkeypatch.setattr("ray.tune.experiment.Trial.generate_id", lambda: next(ids))
-    scenario = scripted.Scenario(tmp_path, scripted.small_study(9, epochs=9, scheduler="asha"))
+    scenario = Scenario(tmp_path, small_study(9, epochs=9, scheduler="asha"))
     scenario.run(slots=2)
     states = scenario.states()
     assert len(states) == 9
     assert set(states) == {"complete", "pruned"}
-    told = [(report["trial"], report["epoch"]) for report in scenario.of("reported")]
-    assert len(told) == len(set(told))  # no epoch was trained twice
+    scenario.assert_nothing_was_trained_twice()
     assert not scenario.of("aborted")
 
 
 def test_a_repeated_identifier_of_tune_gets_no_second_lease(tmp_path: Path) -> None:
-    scenario = scripted.Scenario(tmp_path, scripted.small_study(3))
+    scenario = Scenario(tmp_path, small_study(3))
     searcher = LeaseSearcher(Desk(scenario.conductor), lambda trial: tmp_path / str(trial))
     searcher.set_max_concurrency(2)
     assert isinstance(searcher.suggest("aaaa0000"), dict)

@@ -1,45 +1,29 @@
 """Workers that share declared GPUs, on real Ray."""
 
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import partial
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import ray
-from ray import cloudpickle
 
-from cluster.connect import Session, connect
+from cluster.connect import Session
 from cluster.machine import Machine
 from search.problem import Problem
 from search.runner.crews import Crews, meter_on_ray
 from search.runner.leases import Crew, on_gpu
 from search.runner.meter import Reading
-from search.runner.packages import ROOT
 from search.runner.packing import Gpu, Need
 from search.study import Study
+from tests.search.scenario import Scenario, ray_session, small_study
+from tests.search.scripted_worker import ScriptedWorker
 
 pytestmark = pytest.mark.slow
 
 GB = 10**9
-
-
-def load_scripted() -> ModuleType:
-    """`scripted_worker.py` as a module whose classes travel to the workers by value."""
-    spec = spec_from_file_location("scripted", Path(__file__).with_name("scripted_worker.py"))
-    module = module_from_spec(spec)
-    sys.modules["scripted"] = module
-    spec.loader.exec_module(module)
-    cloudpickle.register_pickle_by_value(module)
-    return module
-
-
-scripted = load_scripted()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,16 +35,15 @@ def session() -> Iterator[Session]:
         return init(*given, num_gpus=2, labels={"class": "big"}, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setattr(ray, "init", declaring)
-        with connect(code=ROOT, cpus=4) as session:
+        with ray_session(cpus=4) as session:
             yield session
 
 
 def crew(script: Mapping[int, str], alone: bool) -> Crew:
     share = 1.0 if alone else 0.5
     return Crew(
-        hire=partial(scripted.ScriptedWorker, script, share=share),
+        hire=partial(ScriptedWorker, script, share=share),
         arrays={"values": np.zeros(10)},
         slots=2 if alone else 4,
         cpus=1,
@@ -73,7 +56,7 @@ def test_what_no_share_is_large_enough_for_is_placed_alone_and_then_infeasible(
     tmp_path: Path,
 ) -> None:
     script = {1: "oom", 3: "always oom everywhere"}
-    scenario = scripted.Scenario(tmp_path, scripted.small_study(10), script)
+    scenario = Scenario(tmp_path, small_study(10), script)
     scenario.run(slots=4, crews=partial(crew, script))
     states = ["complete"] * 10
     states[3] = "infeasible"

@@ -1,34 +1,16 @@
 """Workers that Ray's memory monitor kills, and runs of Tune that give up, on real Ray."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from ray import cloudpickle
 
-from cluster.connect import connect
 from search.runner import leases as runner_leases
-from search.runner.packages import ROOT
+from tests.search.scenario import Scenario, ray_session, small_study
 
 pytestmark = pytest.mark.slow
-
-
-def load_scripted() -> ModuleType:
-    """`scripted_worker.py` as a module whose classes travel to the workers by value."""
-    spec = spec_from_file_location("scripted", Path(__file__).with_name("scripted_worker.py"))
-    module = module_from_spec(spec)
-    sys.modules["scripted"] = module
-    spec.loader.exec_module(module)
-    cloudpickle.register_pickle_by_value(module)
-    return module
-
-
-scripted = load_scripted()
 
 
 def memory_bytes(name: str) -> int:
@@ -44,25 +26,17 @@ HOARD_BYTES = min(6 << 30, memory_bytes("MemAvailable") // 2)
 def session() -> Iterator[None]:
     """Ray whose memory monitor steps in when most of a hoard more is in use than now."""
     used = memory_bytes("MemTotal") - memory_bytes("MemAvailable") + HOARD_BYTES * 3 // 4
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_memory_usage_threshold", str(used / memory_bytes("MemTotal")))
-        with connect(code=ROOT, cpus=2):
-            yield
-
-
-def assert_nothing_was_trained_twice(scenario: Any) -> None:
-    told = [(report["trial"], report["epoch"]) for report in scenario.of("reported")]
-    assert len(told) == len(set(told))
+    with ray_session(cpus=2, RAY_memory_usage_threshold=str(used / memory_bytes("MemTotal"))):
+        yield
 
 
 def test_a_worker_killed_by_the_memory_monitor_is_one_lost_worker(tmp_path: Path) -> None:
-    scenario = scripted.Scenario(tmp_path, scripted.small_study(3), {1: f"hog {HOARD_BYTES}"})
+    scenario = Scenario(tmp_path, small_study(3), {1: f"hog {HOARD_BYTES}"})
     scenario.run(slots=2)
     assert scenario.states() == ["complete"] * 3
     losses = {(loss["trial"], loss["cause"]) for loss in scenario.of("interrupted")}
     assert losses == {(1, "out of memory: Ray's memory monitor killed the worker")}
-    assert_nothing_was_trained_twice(scenario)
+    scenario.assert_nothing_was_trained_twice()
     assert not scenario.of("aborted")
 
 
@@ -70,13 +44,13 @@ def test_an_aborted_tuner_is_followed_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner_leases, "mended_tune", lambda **_: nullcontext())
-    scenario = scripted.Scenario(tmp_path, scripted.small_study(3), {1: f"hog {HOARD_BYTES}"})
+    scenario = Scenario(tmp_path, small_study(3), {1: f"hog {HOARD_BYTES}"})
     scenario.run(slots=1)
     assert scenario.states() == ["complete"] * 3
     (abort,) = scenario.of("aborted")
     assert abort["cause"].startswith("RuntimeError: Caught unexpected exception: ")
     assert [loss["trial"] for loss in scenario.of("interrupted")] == [1]
-    assert_nothing_was_trained_twice(scenario)
+    scenario.assert_nothing_was_trained_twice()
 
 
 def test_aborts_without_progress_come_to_an_end(
@@ -86,7 +60,7 @@ def test_aborts_without_progress_come_to_an_end(
         raise RuntimeError("the cluster is gone")
 
     monkeypatch.setattr("ray.tune.Tuner.fit", fit)
-    scenario = scripted.Scenario(tmp_path, scripted.small_study(3))
+    scenario = Scenario(tmp_path, small_study(3))
     with pytest.raises(RuntimeError, match=r"gave up 3 times in a row.*the cluster is gone"):
         scenario.run(slots=1)
     assert len(scenario.of("aborted")) == 3

@@ -15,62 +15,37 @@ import pytest
 
 from cluster.bucket import Bucket
 from search.store.segments import read_log
+from tests.gated import Gate
+from tests.processes import command_of, living, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIALS, EPOCHS, SEEDS = 6, 9, 2
 PATIENCE_SECONDS = 120.0
-STUDY = f"""
-name = "digits"
-benchmark = "digits_rows"
-families = ["slow.py:Slow"]
-budget = {{ trials_per_family = {TRIALS}, epochs = {EPOCHS} }}
-search = {{ sampler = "random" }}
-confirm = {{ seeds = {SEEDS} }}
-resources = {{ max_concurrent = 1 }}
-
-[space."slow.py:Slow"]
-hidden_size = 16
-num_layers = 1
-batch_size = 32
-bidirectional = false
-optimizer = "adamw"
-"""
-SLOW = """
-import os
-import time
-from pathlib import Path
-
-from trainers.models.recurrent import GRU
-
-
-class Slow(GRU):
-    # trains while the gate is there, and half a second an epoch, however busy the machine is
-
-    def forward(self, x, mask):
-        while self.training and not Path(os.environ["SEQTUNE_GATE"]).exists():
-            time.sleep(0.02)
-        time.sleep(0.01 if self.training else 0)
-        return super().forward(x, mask)
-"""
+MARK = "SEQTUNE_TEST"
 
 
 class Machine:
     """A home and a cache of its own; what is started there can be told from everything else."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gate: Gate) -> None:
         self.folder = folder
         self.started: list[subprocess.Popen[str]] = []
         folder.mkdir()
-        (folder / "study.toml").write_text(STUDY)
-        (folder / "slow.py").write_text(SLOW)
+        gate.write_study(
+            folder,
+            trials=TRIALS,
+            epochs=EPOCHS,
+            seeds=SEEDS,
+            resources="max_concurrent = 1",
+            step_seconds=0.01,
+        )
 
     @property
     def environ(self) -> dict[str, str]:
-        own = {"XDG_CACHE_HOME": str(self.folder / "cache"), "SEQTUNE_TEST": str(self.folder)}
-        gate = {"SEQTUNE_GATE": str(self.folder.parent / "gate")}
-        return os.environ | own | gate | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
+        own = {"XDG_CACHE_HOME": str(self.folder / "cache"), MARK: str(self.folder)}
+        return os.environ | own | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -92,14 +67,7 @@ class Machine:
 
     def left(self) -> list[str]:
         """The command lines of Ray's processes that were started here and live."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"SEQTUNE_TEST={self.folder}".encode() in (process / "environ").read_bytes():
-                    found.append((process / "cmdline").read_bytes().decode())
-            except OSError:
-                continue
-        return [line for line in found if "ray" in line]
+        return [command_of(pid) for pid in living(MARK, str(self.folder), "ray")]
 
 
 def events_at(url: str) -> list[dict[str, Any]]:
@@ -109,12 +77,11 @@ def events_at(url: str) -> list[dict[str, Any]]:
         return []
 
 
-def wait_until(holds: Callable[[], Any], driver: subprocess.Popen[str] | None = None) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        assert driver is None or driver.poll() is None, driver.communicate()
-        time.sleep(0.2)
+def wait(holds: Callable[[], Any], driver: subprocess.Popen[str] | None = None) -> None:
+    def said() -> str:
+        return str(driver.communicate()) if driver and driver.poll() is not None else ""
+
+    wait_until(holds, PATIENCE_SECONDS, words=said, beside=driver, pause_seconds=0.2)
 
 
 def epochs_told(url: str) -> int:
@@ -125,14 +92,15 @@ def epochs_told(url: str) -> int:
 def story(object_store: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Killed on one machine, resumed and stopped on another, brought to its end on the first."""
     folder = tmp_path_factory.mktemp("bucket")
-    one, two = Machine(folder / "one"), Machine(folder / "two")
+    gate = Gate(folder)
+    one, two = Machine(folder / "one", gate), Machine(folder / "two", gate)
     told: dict[str, Any] = {"url": "s3://studies/life/digits", "machines": (one, two)}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in object_store.environ.items():
             patch.setenv(name, value)
         try:
-            kill_and_resume(told, folder / "gate", object_store.process)
-            stop_and_resume(told, folder / "gate")
+            kill_and_resume(told, gate, object_store.process)
+            stop_and_resume(told, gate)
             told["events"] = events_at(told["url"])
             yield told
         finally:
@@ -145,35 +113,35 @@ def story(object_store: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 process.wait()
 
 
-def kill_and_resume(told: dict[str, Any], gate: Path, server: subprocess.Popen[bytes]) -> None:
+def kill_and_resume(told: dict[str, Any], gate: Gate, server: subprocess.Popen[bytes]) -> None:
     """Killed on one machine; on the other it goes on, and through an outage of the store."""
     url, (one, two) = told["url"], told["machines"]
-    gate.touch()
+    gate.open()
     told["driver"] = one.start("run", "study.toml", "--out", "s3://studies/life")
-    wait_until(lambda: epochs_told(url) >= 4 and Bucket(url).sizes("checkpoints"), told["driver"])
-    gate.unlink()
+    wait(lambda: epochs_told(url) >= 4 and Bucket(url).sizes("checkpoints"), told["driver"])
+    gate.close()
     told["while it runs"] = two.ask("status", url)
     told["two drivers"] = two.ask("resume", url)
     told["driver"].kill()
     told["driver"].communicate()
-    wait_until(lambda: not one.left())
+    wait(lambda: not one.left())
     told["killed"] = two.ask("status", url)
     before = epochs_told(url)
     told["driver"] = two.start("resume", url)
-    gate.touch()
-    wait_until(lambda: epochs_told(url) >= before + 2, told["driver"])
+    gate.open()
+    wait(lambda: epochs_told(url) >= before + 2, told["driver"])
     server.send_signal(signal.SIGSTOP)
     time.sleep(3)
     server.send_signal(signal.SIGCONT)
 
 
-def stop_and_resume(told: dict[str, Any], gate: Path) -> None:
+def stop_and_resume(told: dict[str, Any], gate: Gate) -> None:
     """Stopped from the first machine, and brought to its end there."""
     url, (one, _), driver = told["url"], told["machines"], told["driver"]
-    gate.unlink()
+    gate.close()
     stop = one.start("stop", url)
-    wait_until(lambda: Bucket(url).sizes("requests") or stop.poll() is not None, driver)
-    gate.touch()
+    wait(lambda: Bucket(url).sizes("requests") or stop.poll() is not None, driver)
+    gate.open()
     told["stop"] = (*stop.communicate(timeout=PATIENCE_SECONDS), stop.returncode)
     told["stopped"] = (*driver.communicate(timeout=PATIENCE_SECONDS), driver.returncode)
     told["end"] = one.ask("resume", url)
