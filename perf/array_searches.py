@@ -108,8 +108,9 @@ def compare(benchmark: str, family: str, repeats: int) -> dict[str, list[Searche
     found: dict[str, list[Searched]] = {side: [] for side in SIZES}
     for seed in range(repeats):
         for side in list(SIZES)[:: 1 - seed % 2 * 2]:
-            found[side].append(search(study_text(benchmark, family, seed, SIZES[side])))
-            print(benchmark, family, seed, side, found[side][-1], file=sys.stderr, flush=True)
+            found[side].append(each := search(study_text(benchmark, family, seed, SIZES[side])))
+            told = f"{benchmark}, {family}, seed {seed}, {side}: {each.seconds:.0f} s"
+            print(f"{told}, test {fmean(each.tested):.4f}", file=sys.stderr, flush=True)
         ours, alone = (found[side][-1].keys for side in SIZES)
         if ours != alone:
             raise RuntimeError(f"the logs must hold the same, and differ in {ours ^ alone}")
