@@ -47,23 +47,6 @@ def stand_ins(trials: int) -> Study:
     )
 
 
-def real(trials: int) -> Study:
-    """Small GRUs on digits, trained, and finalists on two seeds."""
-    small = {"hidden_size": 32, "num_layers": 1, "bidirectional": False, "batch_size": 32}
-    return Study.from_mapping(
-        {
-            "name": "chaos",
-            "benchmark": "digits_rows",
-            "families": ["gru"],
-            "budget": {"trials_per_family": trials, "epochs": REAL_EPOCHS},
-            "search": {"sampler": "random", "scheduler": "none"},
-            "confirm": {"top_per_family": TOP, "seeds": SEEDS},
-            "space": {"gru": small | {"optimizer": "adamw", "layer_norm": False}},
-            "resources": {"array_size": 1},
-        }
-    )
-
-
 class StandIns:
     """Who carries the leases of a study of stand-ins, instead of `search.runner.crews.Crews`."""
 
@@ -92,7 +75,8 @@ def main(folder: str, results: str, address: str, kind: str, trials: str, slots:
     if kind == STAND_INS:
         study, staff.Crews = stand_ins(int(trials)), partial(StandIns, folder, int(slots))
     else:
-        study, crews.Duty = real(int(trials)), partial(crews.Duty, checkpoint_seconds=0.2)
+        study = Study.load(Path(folder, "study.toml"))
+        crews.Duty = partial(crews.Duty, checkpoint_seconds=0.2)
     try:
         runner.run_study(study, results, resume=Path(results).exists(), address=address)
     except Interrupted as interrupted:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from search.store.log import LOG
 from tests.chaos.disk import Disk, small_disk
-from tests.chaos.driver import FAMILIES, SEEDS, STAND_INS, TOP
+from tests.chaos.driver import FAMILIES, REAL_EPOCHS, SEEDS, STAND_INS, TOP
 from tests.chaos.keeper import kept
 from tests.chaos.machines import NAME, PATIENCE_SECONDS, Machines, wait
 from tests.chaos.standin import ERROR, MEMORY, ORDERS, PACE, TAKEN
+from tests.gated import Gate
 
 WORKER = "Trainable"  # in what Ray calls the processes that carry leases
 DISK_BYTES = 4 << 30  # at most; with less than a gigabyte free, no study would begin
@@ -29,6 +30,7 @@ class Laboratory:
 
     Attributes:
         disks: What the study's folder and its checkpoints lie on.
+        gate: While it is closed, no real trial trains.
     """
 
     def __init__(self, folder: Path, machines: Machines, kind: str, trials: int) -> None:
@@ -36,6 +38,7 @@ class Laboratory:
         self.kind = kind
         self.machines = machines
         self.disks: list[Disk] = []
+        self.gate = Gate(folder / "gated")
         self.trials = trials
         self.results = folder / "disk" / "study"
         self.driver: subprocess.Popen[bytes] | None = None
@@ -176,6 +179,16 @@ def laboratory(
     for name in (ORDERS, TAKEN):
         (folder / name).mkdir(parents=True)
     lab = Laboratory(folder, Machines(folder, 3), kind, trials)
+    lab.gate.open()
+    lab.gate.write_study(
+        folder,
+        trials=trials,
+        epochs=REAL_EPOCHS,
+        seeds=SEEDS,
+        scheduler="none",
+        resources="array_size = 1",
+        step_seconds=0.0,
+    )
     with ExitStack() as stack:
         stack.callback(lab.bury)
         stack.enter_context(kept(NAME, folder))

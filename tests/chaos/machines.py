@@ -33,7 +33,7 @@ with connect(sys.argv[1], code=Path({str(ROOT)!r})):
     sys.exit(wait_for_nodes(int(sys.argv[2]), {PATIENCE_SECONDS}) < int(sys.argv[2]))
 """
 
-# A lost machine is noticed within three seconds, so that a test need not wait for a quarter of a
+# A lost machine is noticed within five seconds, so that a test need not wait for a quarter of a
 # minute; all else is what the launchers start.
 NODE = """
 import sys
@@ -80,6 +80,9 @@ class Machines:
             "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": "80000000",
             "RAY_USAGE_STATS_ENABLED": "0",
             VARIABLE: "10",  # a head that is gone is given up by drivers and workers
+            # who fetches data from a machine that is cut off asks another after so long, then after
+            # twice as long, and so on; Ray's 10 s become minutes where cuts come every few seconds
+            "RAY_object_manager_pull_timeout_ms": "2000",
             MARK: NAME,
         }
 
