@@ -13,6 +13,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -62,7 +64,8 @@ def made_up(time_steps: int) -> Arrays:
 def configuration(name: str, size: int, task: Classification) -> Config:
     """The family's defaults at a width, without what the other loop does not have."""
     config: Config = default(family_space(load_family(name), task, EXAMPLES))
-    config["model"][load_family(name).width] = size
+    *parts, last = load_family(name).width.split("/")
+    reduce(getitem, parts, config["model"])[last] = size
     config["training"]["batch_size"] = BATCH
     return config
 
