@@ -107,7 +107,7 @@ class Driver:
         store, state = self._store, self.conductor.state
         retention = Retention(store.directory / CHECKPOINTS, state, store.discard_sent)
         starts = Starts(store.checkpoint_path, origin_of(store.directory))
-        starts.complete(state)
+        starts.complete(state.trials)
         self.journal.readers += [retention.see, starts.see, self._crews.see]
         try:
             run_leases(

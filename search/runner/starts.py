@@ -1,12 +1,12 @@
 """What copies of trials begin with: the checkpoints of others, as they are when they are copied."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cluster.bucket import Bucket
 from search.motion.events import Event
-from search.motion.state import StudyState
+from search.motion.progress import TrialProgress
 from search.store.copies import CHECKPOINTS
 from search.store.drafts import draft_of
 from search.store.patience import StoragePatience
@@ -34,9 +34,9 @@ class Starts:
         if event.get("copied_from"):
             self._keep(event["trial"], event["copied_from"][0])
 
-    def complete(self, state: StudyState) -> None:
+    def complete(self, trials: Sequence[TrialProgress]) -> None:
         """Keep what is missing, where the driver before ended between the two."""
-        for at in state.trials[-1:]:
+        for at in trials[-1:]:
             if at.trial.copied_from and not at.attempt:
                 self._keep(at.trial.number, at.trial.copied_from[0])
 

@@ -163,6 +163,6 @@ def test_what_a_copy_begins_with_is_kept_also_by_the_next_driver(tmp_path: Path)
 
     state = object.__new__(StudyState)
     state.trials = [At()]  # type: ignore[list-item]
-    starts.complete(state)
+    starts.complete(state.trials)
     assert start_path(path(3)).read_text() == "of epoch 6"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["0", "2.start", "3.start"]
