@@ -1,6 +1,6 @@
 """Every speed script, one after another; each renews its own section of docs/performance.md.
 
-    python -m perf                    # all of them; more than half an hour on two idle cores
+    python -m perf                    # all of them; more than an hour on two idle cores
     python -m perf start overhead     # some of them, as they are without options
 
 A script that fails, or that needs something which is not there, leaves its section as it was.
