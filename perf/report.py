@@ -113,11 +113,12 @@ def stamp(name: str) -> str:
 
 
 def _told(words: Sequence[str]) -> list[str]:
-    """The words of a command without those that say where its results go."""
+    """The words of a command without those that name places of this machine."""
     told = [word for word in words if word != "--print-only"]
-    while "--document" in told:
-        place = told.index("--document")
-        del told[place : place + 2]
+    for option in ("--document", "--python"):
+        while option in told:
+            place = told.index(option)
+            del told[place : place + 2]
     return told
 
 

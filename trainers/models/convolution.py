@@ -69,7 +69,7 @@ class DilatedConv(nn.Module):
         weight: Tensor = self.weight
         if self.gain is not None:
             weight = self.gain * weight / _length(weight)
-        if self.of_members:
+        if self.of_members:  # torch has a rule of its own to map `conv1d`, which cannot be replaced
             x, weight, bias = x.transpose(0, 1), weight.permute(2, 1, 0), self.bias
             parts = (each.unsqueeze(0) for each in (x, weight, bias))
             y: Tensor = dilated_convolution(*parts, self.dilation, before, after)

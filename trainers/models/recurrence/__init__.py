@@ -1,1 +1,1 @@
-"""The recurrences themselves: cells, their kernels, and how those of many members are one."""
+"""Recurrences over time: the kinds of cells, for one model and for all members of an array at once."""
