@@ -1,1 +1,1 @@
-"""Recurrences over time: the kinds of cells, for one model and for all members of an array at once."""
+"""Recurrences over time: kinds of cells, for one model and for all members of an array at once."""
